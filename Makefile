@@ -1,0 +1,69 @@
+# The targets that people use: venv run test check bench fuzz clean. Each sets up .venv the first time.
+
+# The first interpreter that Ringback supports; `make PYTHON=python3.12` chooses another.
+PYTHON = $(shell for candidate in python3 python3.13 python3.12 python3.11; do \
+	$$candidate -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
+	&& echo $$candidate && break; done)
+BIN = .venv/bin
+PYTEST = $(BIN)/python -m pytest
+FUZZ_SECONDS ?= 60
+
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: venv run test test-pure test-compiled peers check compile bench fuzz clean
+
+venv: .venv/installed
+
+# Where there is no uvloop, asyncio's own event loop serves.
+.venv/installed: pyproject.toml
+	@test -x $(BIN)/python || test -n "$(PYTHON)" || { echo "Ringback needs Python 3.11, 3.12 or 3.13." >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[speed,dev]' || $(BIN)/python -m pip install --quiet -e '.[dev]'
+	@touch $@
+
+# A SIP domain on the loopback addresses. Compiled where that is possible, interpreted elsewhere; it says which.
+run: venv
+	@$(BIN)/python scripts/compile.py
+	@$(BIN)/ringback run
+
+test: venv peers test-pure test-compiled
+
+# What the interop tests call and be called by. Never fails: a test whose peer is missing is skipped and says so.
+peers: venv
+	@scripts/install_peers.sh
+
+test-pure: venv
+	RINGBACK_PURE=1 $(PYTEST)
+
+# The second pass runs what is compiled; without a compiler it would only repeat the first.
+test-compiled: venv
+	@$(BIN)/python scripts/compile.py --strict
+	@if RINGBACK_PURE=0 $(BIN)/python -c 'import ringback, sys; sys.exit(not ringback.compiled())'; then \
+		set -x; RINGBACK_PURE=0 $(PYTEST) -m "not interop and not slow" tests/test_pure.py tests/sip tests/net; \
+	else \
+		echo "No second pass of the tests: nothing is compiled here."; \
+	fi
+
+check: venv
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(PYTEST) -q tests/test_contracts.py
+
+compile: venv
+	@$(BIN)/python scripts/compile.py --strict
+
+bench: venv
+	@$(BIN)/python scripts/compile.py --strict
+	$(BIN)/python -m bench
+
+# Atheris steers the mutations by coverage; without it they are blind.
+fuzz: venv
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet 'atheris>=2.3' \
+		|| echo "No atheris for this interpreter: fuzzing without coverage."
+	$(BIN)/python scripts/fuzz.py --seconds $(FUZZ_SECONDS)
+
+clean:
+	find src -name '*.so' -delete
+	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
