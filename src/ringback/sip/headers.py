@@ -1,0 +1,364 @@
+"""The headers that steer a message: names, Via, addresses and CSeq (RFC 3261 sections 7.3 and 20).
+
+Here stands what the transaction layer and a proxy read of every message. The other headers are in `values`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ringback.errors import ParseError
+from ringback.sip.grammar import (
+    is_token,
+    number,
+    parse_parameters,
+    quote,
+    quoted_end,
+    shown,
+    split_commas,
+    split_parameters,
+    unquote,
+)
+from ringback.sip.uri import Uri, parse_host_port, parse_uri
+
+#: One bit for each header of which a message holds at most one (7.3.1).
+SINGLE_NAMES: Final = (
+    "from",
+    "to",
+    "call-id",
+    "cseq",
+    "content-length",
+    "max-forwards",
+    "content-type",
+    "expires",
+    "date",
+    "subject",
+    "timestamp",
+    "mime-version",
+    "organization",
+    "priority",
+    "reply-to",
+    "retry-after",
+    "server",
+    "user-agent",
+    "content-disposition",
+    "min-expires",
+    "event",
+    "refer-to",
+    "replaces",
+    "session-expires",
+    "min-se",
+    "max-breadth",
+)
+FROM_BIT: Final = 1
+TO_BIT: Final = 2
+CALL_ID_BIT: Final = 4
+CSEQ_BIT: Final = 8
+CONTENT_LENGTH_BIT: Final = 16
+VIA_BIT: Final = 1 << 40
+
+#: RFC 3261 7.3.3 and the registry since: the one-letter form of a name.
+COMPACT: Final[dict[str, str]] = {
+    "a": "accept-contact",
+    "b": "referred-by",
+    "c": "content-type",
+    "d": "request-disposition",
+    "e": "content-encoding",
+    "f": "from",
+    "i": "call-id",
+    "j": "reject-contact",
+    "k": "supported",
+    "l": "content-length",
+    "m": "contact",
+    "n": "identity-info",
+    "o": "event",
+    "r": "refer-to",
+    "s": "subject",
+    "t": "to",
+    "u": "allow-events",
+    "v": "via",
+    "x": "session-expires",
+    "y": "identity",
+}
+
+_SPELLED: Final = (
+    "Accept Accept-Contact Accept-Encoding Accept-Language Alert-Info Allow Allow-Events Authentication-Info "
+    "Authorization Call-ID Call-Info Contact Content-Disposition Content-Encoding Content-Language Content-Length "
+    "Content-Type CSeq Date Error-Info Event Expires Flow-Timer From History-Info Identity In-Reply-To Join "
+    "Max-Breadth Max-Forwards Min-Expires Min-SE MIME-Version Organization P-Asserted-Identity P-Preferred-Identity "
+    "Path Priority Privacy Proxy-Authenticate Proxy-Authorization Proxy-Require RAck Reason Record-Route Refer-To "
+    "Referred-By Reject-Contact Replaces Reply-To Request-Disposition Require Retry-After Route RSeq Server "
+    "Service-Route Session-Expires SIP-ETag SIP-If-Match Subject Subscription-State Supported Timestamp To "
+    "Unsupported User-Agent Via Warning WWW-Authenticate"
+).split()
+
+
+class HeaderName:
+    """One header name: its key (lower case, long form), how we write it, and its bit when it stands only once."""
+
+    __slots__ = ("bit", "key", "spelled")
+
+    def __init__(self, key: str, spelled: str, bit: int) -> None:
+        self.key: str = key
+        self.spelled: str = spelled
+        self.bit: int = bit
+
+
+def _known_names() -> dict[str, HeaderName]:
+    table: dict[str, HeaderName] = {}
+    spellings = {name.lower(): name for name in _SPELLED}
+    bits = {name: 1 << position for position, name in enumerate(SINGLE_NAMES)}
+    bits["via"] = VIA_BIT
+    for key in {*spellings, *bits, *COMPACT.values()}:
+        spelled = spellings.get(key, key.title())
+        entry = HeaderName(key, spelled, bits.get(key, 0))
+        table[key] = table[spelled] = table[key.title()] = table[key.upper()] = entry
+    for letter, key in COMPACT.items():
+        table[letter] = table[letter.upper()] = table[key]
+    return table
+
+
+#: Usual spellings of known names, so that most lines cost one look-up. Never changed after import.
+KNOWN_NAMES: Final = _known_names()
+
+
+def header_name(name: str) -> HeaderName:
+    """The entry for a header name in any spelling. Raises ParseError for what is not a token."""
+    known = KNOWN_NAMES.get(name)
+    if known is not None:
+        return known
+    key = name.lower()
+    known = KNOWN_NAMES.get(key)
+    if known is not None:
+        return known
+    if not is_token(name):
+        raise ParseError(f"not a header name: {shown(name)}")
+    return HeaderName(key, name, 0)
+
+
+class Via:
+    """The first value of a Via line (20.42).
+
+    transport   upper case, as in "SIP/2.0/UDP"
+    host        as written, IPv6 in brackets; port is 0 when none is written
+    branch      "" when missing; received likewise
+    rport       -1 missing, 0 present without a value (RFC 3581), else the port
+    size        how many characters of the line's value this first value takes
+    more        whether another value follows on the same line
+    """
+
+    __slots__ = ("branch", "host", "more", "port", "received", "rport", "size", "transport")
+
+    def __init__(self, transport: str, host: str, port: int, branch: str, received: str, rport: int) -> None:
+        self.transport: str = transport
+        self.host: str = host
+        self.port: int = port
+        self.branch: str = branch
+        self.received: str = received
+        self.rport: int = rport
+        self.size: int = 0
+        self.more: bool = False
+
+
+_PROTOCOLS: Final[dict[str, str]] = {
+    f"SIP/2.0/{transport}": transport for transport in ("UDP", "TCP", "TLS", "WS", "WSS", "SCTP", "TLS-SCTP")
+}
+
+
+def parse_via(value: str) -> Via:
+    """Read the first Via of a line's value. Raises ParseError."""
+    if '"' in value or "(" in value:
+        first = _first_value(value)
+    else:
+        comma = value.find(",")
+        first = value if comma < 0 else value[:comma]
+    parts = first.split(";") if '"' not in first and "(" not in first else split_parameters(first)
+    protocol, _, sent_by = parts[0].strip().partition(" ")
+    transport = _PROTOCOLS.get(protocol)
+    if transport is None:
+        transport, sent_by = _via_protocol(parts[0])
+    via = Via(transport, "", 0, "", "", -1)
+    _via_sent_by(via, sent_by.strip(), value)
+    for position in range(1, len(parts)):
+        name, equals, content = parts[position].partition("=")
+        if name == "branch":
+            via.branch = content.strip()
+        else:
+            _via_parameter(via, name.strip().lower(), equals, content.strip())
+    if len(parts) > 32:
+        raise ParseError("a Via with over 32 parameters")
+    via.size = len(first)
+    via.more = len(first) < len(value)
+    return via
+
+
+def _first_value(value: str) -> str:
+    """The part of `value` before the first comma that separates values."""
+    position = 0
+    depth = 0
+    while position < len(value):
+        character = value[position]
+        if character == '"' and depth == 0:
+            position = quoted_end(value, position)
+            continue
+        if character == "\\" and depth > 0:
+            position += 2
+            continue
+        if character == "(":
+            depth += 1
+        elif character == ")":
+            depth -= 1
+        elif character == "," and depth <= 0:
+            return value[:position]
+        position += 1
+    return value
+
+
+def _via_protocol(text: str) -> tuple[str, str]:
+    """`SIP / 2.0 / UDP host` with spaces or other spellings: the transport and what follows it."""
+    pieces = text.split("/")
+    if len(pieces) != 3 or pieces[0].strip().upper() != "SIP" or pieces[1].strip() != "2.0":
+        raise ParseError(f"not a Via: {shown(text)}")
+    words = pieces[2].split(None, 1)
+    if len(words) != 2 or not is_token(words[0]):
+        raise ParseError(f"a Via without transport and address: {shown(text)}")
+    return words[0].upper(), words[1]
+
+
+def _via_sent_by(via: Via, sent_by: str, value: str) -> None:
+    host, colon, port = sent_by.partition(":")
+    if host.startswith("[") or not colon or not port.isdigit() or len(port) > 5 or not host or " " in host:
+        # COLON = SWS ":" SWS: space is allowed around it.
+        compacted = "".join(sent_by.split())
+        if len(sent_by.split()) > 3 or (compacted != sent_by and ":" not in compacted):
+            raise ParseError(f"not a sent-by in Via: {shown(value)}")
+        via.host, number_or_none = parse_host_port(compacted, value)
+        via.port = number_or_none or 0
+        return
+    via.host = host
+    via.port = int(port)
+    if via.port > 65535:
+        raise ParseError(f"a port over 65535 in Via: {shown(value)}")
+
+
+def _via_parameter(via: Via, name: str, equals: str, content: str) -> None:
+    if name == "branch":
+        via.branch = content
+    elif name == "received":
+        via.received = content
+    elif name == "rport":
+        # A value that is not a port means no more than an empty one: it is overwritten on the way (RFC 3581 4).
+        via.rport = int(content) if content.isascii() and content.isdigit() and len(content) < 6 else 0
+    elif not is_token(name) or (equals and not content):
+        raise ParseError(f"not a parameter of Via: {shown(name + equals + content)}")
+
+
+class NameAddr:
+    """An address with its display name and parameters: From, To, Contact, Route … (20.10).
+
+    display     without quotes and escapes
+    uri         the address
+    parameters  names in lower case, quoted values still quoted
+    """
+
+    __slots__ = ("display", "parameters", "uri")
+
+    def __init__(self, display: str, uri: Uri, parameters: dict[str, str | None]) -> None:
+        self.display: str = display
+        self.uri: Uri = uri
+        self.parameters: dict[str, str | None] = parameters
+
+    @property
+    def tag(self) -> str:
+        """The tag parameter, or ""."""
+        return self.parameters.get("tag") or ""
+
+    def __str__(self) -> str:
+        out = f"{quote(self.display)} <{self.uri.text}>" if self.display else f"<{self.uri.text}>"
+        for name, value in self.parameters.items():
+            out += f";{name}" if value is None else f";{name}={value}"
+        return out
+
+
+def parse_name_addr(value: str) -> NameAddr:
+    """Read one `name-addr` or `addr-spec` with its parameters. Raises ParseError."""
+    value = value.strip()
+    display = ""
+    if value.startswith('"'):
+        end = quoted_end(value, 0)
+        display = unquote(value[:end])
+        rest = value[end:].lstrip()
+        if not rest.startswith("<"):
+            raise ParseError(f"a display name without <address>: {shown(value)}")
+    else:
+        angle = value.find("<")
+        if angle < 0:
+            return _parse_addr_spec(value)
+        display = value[:angle].strip()
+        rest = value[angle:]
+        if display and not all(is_token(word) for word in display.split()):
+            if ";" in display or ":" in display:
+                return _parse_addr_spec(value)
+            raise ParseError(f"a display name that needs quotes: {shown(value)}")
+        display = " ".join(display.split())
+    close = rest.find(">")
+    if close < 0:
+        raise ParseError(f"'<' without '>' in {shown(value)}")
+    uri = parse_uri(rest[1:close])
+    tail = rest[close + 1 :].strip()
+    if not tail:
+        return NameAddr(display, uri, {})
+    if not tail.startswith(";"):
+        raise ParseError(f"text after '>' in {shown(value)}")
+    return NameAddr(display, uri, parse_parameters(split_parameters(tail), 1))
+
+
+def _parse_addr_spec(value: str) -> NameAddr:
+    # "Even if the 'display-name' is empty, the 'name-addr' form MUST be used if the 'addr-spec' contains a comma,
+    # semicolon, or question mark" (20): so without <> all parameters are the header's, and none of these may appear.
+    parts = split_parameters(value)
+    address = parts[0]
+    if "," in address or "?" in address:
+        raise ParseError(f"an address with ',' or '?' needs <>: {shown(value)}")
+    return NameAddr("", parse_uri(address), parse_parameters(parts, 1))
+
+
+def parse_name_addrs(values: list[str]) -> list[NameAddr]:
+    """Every address of the lines of one header, in order."""
+    out: list[NameAddr] = []
+    for value in values:
+        for piece in split_commas(value):
+            out.append(parse_name_addr(piece))
+    return out
+
+
+def tag_of(value: str) -> str:
+    """The tag of a From or To value, by a search of its text alone; "" when there is none."""
+    angle = value.rfind(">")
+    position = value.find(";tag=", angle + 1)
+    if position < 0:
+        # Odd spelling, or no tag: only then is the address read in full.
+        return parse_name_addr(value).tag if "tag" in value[angle + 1 :].lower() else ""
+    end = value.find(";", position + 5)
+    return value[position + 5 :].strip() if end < 0 else value[position + 5 : end].strip()
+
+
+class CSeq:
+    """The sequence number and method of a request (20.16)."""
+
+    __slots__ = ("method", "number")
+
+    def __init__(self, number: int, method: str) -> None:
+        self.number: int = number
+        self.method: str = method
+
+
+def parse_cseq(value: str) -> CSeq:
+    """Read a CSeq. "The sequence number MUST be expressible as a 32-bit unsigned integer" (8.1.1.5: below 2**31 when
+    chosen by us)."""
+    words = value.split()
+    if len(words) != 2:
+        raise ParseError(f"not a CSeq: {shown(value)}")
+    if not is_token(words[1]):
+        raise ParseError(f"not a method in CSeq: {shown(value)}")
+    return CSeq(number(words[0], "the CSeq", 4294967295), words[1])
