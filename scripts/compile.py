@@ -29,11 +29,19 @@ BUILD = ROOT / "build"
 SUFFIX = str(sysconfig.get_config_var("EXT_SUFFIX"))
 
 
+def compiler() -> str | None:
+    """The C compiler's command: $CC, or else what built the interpreter, or else `cc`; None when there is none."""
+    asked = os.environ.get("CC")
+    for command in [asked] if asked else [str(sysconfig.get_config_var("CC") or ""), "cc"]:
+        if command and shutil.which(command.split()[0]):
+            return command
+    return None
+
+
 def missing_tools() -> str | None:
     """What is missing for compiling, or None."""
-    compiler = os.environ.get("CC") or str(sysconfig.get_config_var("CC") or "cc")
-    if shutil.which(compiler.split()[0]) is None and shutil.which("cc") is None:
-        return f"no C compiler ({compiler.split()[0]})"
+    if compiler() is None:
+        return "no C compiler"
     header = Path(sysconfig.get_path("include")) / "Python.h"
     if not header.exists():
         return f"no {header} (the interpreter's development files)"
@@ -47,7 +55,7 @@ def missing_tools() -> str | None:
 def digest(modules: list[str]) -> str:
     """A digest of everything that decides what the compiled modules are."""
     total = hashlib.sha256()
-    for part in (sys.version, SUFFIX, metadata.version("mypy"), sysconfig.get_config_var("CC") or ""):
+    for part in (sys.version, SUFFIX, metadata.version("mypy"), str(compiler())):
         total.update(part.encode() + b"\0")
     for name in [*modules, "setup.py", "pyproject.toml"]:
         content = (ROOT / name).read_bytes()
@@ -83,11 +91,11 @@ def compile_modules(modules: list[str]) -> bool:
             os.utime(path)
         print(f"Compiled modules are up to date ({len(modules)} modules).")
         return True
-    print(f"Compiling {len(modules)} modules with mypyc (about a minute) ...", flush=True)
+    print(f"Compiling {len(modules)} modules with mypyc (up to a minute) ...", flush=True)
     staging = BUILD / "staging"
     shutil.rmtree(staging, ignore_errors=True)
     command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", str(staging)]
-    environment = {**os.environ, "RINGBACK_COMPILE": "1"}
+    environment = {**os.environ, "RINGBACK_COMPILE": "1", "CC": str(compiler())}
     result = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     # What runs on after a failure is the source, not what an older source was compiled to.
     remove()
