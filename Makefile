@@ -53,7 +53,7 @@ check: venv
 compile: venv
 	@$(BIN)/python scripts/compile.py --strict
 
-bench: venv
+bench: venv peers
 	@$(BIN)/python scripts/compile.py --strict
 	$(BIN)/python -m bench
 

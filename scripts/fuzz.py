@@ -1,11 +1,12 @@
-"""Throws damaged messages at the readers of `ringback.sip`, for a bounded time.
+"""Throws damaged messages at everything that reads what strangers send, for a bounded time.
 
     python scripts/fuzz.py --seconds 60        with coverage when atheris is installed, blind mutations otherwise
     python scripts/fuzz.py --blind --seed 7    blind, and the same inputs again
     python scripts/fuzz.py FILE ...            give these inputs to the checks: does the fault still show?
 
 What has to hold for every input: no exception but ParseError, whose status is a final failure; a time that is linear in
-the length; and what was read and written can be read again and says the same. An input for which it does not is kept in
+the length; what was read and written can be read again and says the same; and a stream is cut into the same messages in
+whatever pieces it comes. An input for which it does not is kept in
 build/fuzz/, and the exit status is 1.
 """
 
@@ -44,6 +45,8 @@ RESPONSE = (
     b"To: <sip:bob@b.example>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 REGISTER\r\n"
     b'm: *\r\nContact: "x" <sip:bob@[2001:db8::1]:5070>;+sip.instance="<urn:uuid:0>";reg-id=1\r\nl: 0\r\n\r\n'
 )
+DIGEST = b'Digest username="a\\"b", realm="r", nonce="8", uri="sip:b", response="75", qop=auth, nc=0000000a, cnonce=c'
+BINDING = b"\x00\x01\x00\x08\x21\x12\xa4\x42twelve bytes\x80\x22\x00\x04test"
 TOKENS = (
     b"\r\n", b"\r\n ", b"\r\n\r\n", b":", b";", b",", b"?", b"&", b"=", b"<", b">", b'"', b"\\", b"(", b")", b"[", b"]",
     b"%", b"%00", b"%41", b"@", b"*", b"\x00", b"\xff", b"\xc3\x28", b"SIP/2.0", b"SIP/3.0 ", b"sip:", b"tel:+1",
@@ -59,6 +62,10 @@ class Fault(Exception):
 def checks() -> list[Callable[[bytes], None]]:
     """The promises, each a function that raises for an input that breaks it. Imports the readers."""
     from ringback.errors import ParseError
+    from ringback.net.stun import binding_response
+    from ringback.sip.digest import parse_authentication_info, parse_challenge, parse_credentials
+    from ringback.sip.framing import PING, PONG, StreamFramer
+    from ringback.sip.headers import parse_cseq, parse_name_addr, parse_via
     from ringback.sip.message import Message, Request
     from ringback.sip.parser import parse, salvage
     from ringback.sip.uri import parse_uri
@@ -108,7 +115,29 @@ def checks() -> list[Callable[[bytes], None]]:
         if not uri.equivalent(uri):
             raise Fault("a URI does not equal itself")
 
-    return [one_message, one_uri]
+    values = (parse_credentials, parse_challenge, parse_authentication_info, parse_name_addr, parse_via, parse_cseq)
+
+    def one_value(data: bytes) -> None:
+        text = data.decode("utf-8", "surrogateescape")
+        for reader in values:
+            attempt(reader, text)
+
+    def cut(pieces: list[bytes]) -> tuple[list[bytes], bool]:
+        """The messages in a stream that comes in `pieces`, and whether it is sound; the keep-alives may differ."""
+        framer = StreamFramer()
+        items = [item for piece in pieces for item in framer.feed(piece)]
+        return [item for item in items if item not in (PING, PONG)], framer.error is None
+
+    def one_stream(data: bytes) -> None:
+        whole = cut([data])
+        size = 1 + len(data) % 97
+        if cut([data[at : at + size] for at in range(0, len(data), size)]) != whole:
+            raise Fault(f"a stream in pieces of {size} octets is cut otherwise than the same stream whole")
+
+    def one_binding(data: bytes) -> None:
+        binding_response(data, "2001:db8::1", 5060)
+
+    return [one_message, one_uri, one_value, one_stream, one_binding]
 
 
 def examine(data: bytes, promises: list[Callable[[bytes], None]]) -> None:
@@ -133,7 +162,7 @@ def seeds() -> list[bytes]:
     """Whole messages to begin with: two of everyday life, and the torture tests' files."""
     files = sorted(path for path in SEEDS.rglob("*.dat")) if SEEDS.is_dir() else []
     uris = [b"sip:alice:pw@[2001:db8::1]:5060;transport=tcp;lr?To=%22x%22", b"tel:+1-201-555-0123;phone-context=x"]
-    return [INVITE, RESPONSE, *uris, *(path.read_bytes() for path in files)]
+    return [INVITE, RESPONSE, INVITE + RESPONSE, DIGEST, BINDING, *uris, *(path.read_bytes() for path in files)]
 
 
 def damaged(data: bytes, others: list[bytes], chance: random.Random) -> bytes:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the real SIP systems that the interop tests talk to: Debian's packages when this is root and apt-get works,
+# Installs the real SIP systems that the interop tests and the benchmarks talk to: Debian's packages when this is root and apt-get works,
 # and two npm packages when Node.js is there. Always succeeds: what stays missing is printed, and the tests that need it
 # are skipped with that reason. RINGBACK_NO_INSTALL=1 installs nothing.
 set -uo pipefail
@@ -14,6 +14,7 @@ WANTED=(
     kamailio=kamailio
     '/usr/lib/*/kamailio/modules/tls.so=kamailio-tls-modules'
     '/usr/lib/*/kamailio/modules/websocket.so=kamailio-websocket-modules'
+    '/usr/lib/*/kamailio/modules/db_sqlite.so=kamailio-sqlite-modules'
     sox=sox
     espeak-ng=espeak-ng
     openssl=openssl
