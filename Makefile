@@ -39,8 +39,10 @@ test-pure: venv
 # The second pass runs what is compiled; without a compiler it would only repeat the first.
 test-compiled: venv
 	@$(BIN)/python scripts/compile.py --strict
-	@if RINGBACK_PURE=0 $(BIN)/python -c 'import ringback, sys; sys.exit(not ringback.compiled())'; then \
-		set -x; RINGBACK_PURE=0 $(PYTEST) -m "not interop and not slow" tests/test_pure.py tests/sip tests/net; \
+	@set -e; \
+	form=$$(RINGBACK_PURE=0 $(BIN)/python -W error -c 'import ringback; print(ringback.compiled())'); \
+	if [ "$$form" = True ]; then \
+		set -x; RINGBACK_PURE=0 $(PYTEST) -m "not interop and not slow" tests/test__pure.py tests/sip tests/net; \
 	else \
 		echo "No second pass of the tests: nothing is compiled here."; \
 	fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs the real SIP systems that the interop tests and the benchmarks talk to: Debian's packages when this is root and apt-get works,
-# and two npm packages when Node.js is there. Always succeeds: what stays missing is printed, and the tests that need it
-# are skipped with that reason. RINGBACK_NO_INSTALL=1 installs nothing.
+# Installs the real SIP systems that the interop tests and the benchmarks talk to: Debian's packages when this is root
+# and apt-get works, and two npm packages when Node.js is there. Always succeeds: what stays missing is printed, and the
+# tests that need it are skipped with that reason. RINGBACK_NO_INSTALL=1 installs nothing.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
