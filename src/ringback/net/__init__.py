@@ -1,0 +1,1 @@
+"""The asyncio shell around the protocol: sockets, connections, names and the one timer."""

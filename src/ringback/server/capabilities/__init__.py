@@ -1,0 +1,1 @@
+"""User capabilities: what this element and its users can do."""

@@ -1,0 +1,185 @@
+"""The handler in the middle of the onion: request validation, routing and forwarding (RFC 3261 16.3 to 16.6)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ringback.errors import ParseError
+from ringback.server.app import Application, ServerTransaction
+from ringback.sip.message import Request
+from ringback.sip.plan import Plan, Stage
+from ringback.sip.route import Self, loop_mark, preprocess, refusal
+from ringback.sip.target import Target
+from ringback.sip.uri import Uri, build_uri
+
+
+class Lookup(Protocol):
+    """User location, as the proxy sees it."""
+
+    async def stages(self, aor: str, uri: Uri, request: Request, now: float) -> list[Stage] | None:
+        """Where a user of ours is reached now; [] when nowhere, None when there is no such user."""
+        ...
+
+
+class NextHop:
+    """One static route: requests for a domain or a number go to a next hop.
+
+    domain, prefix  what the Request-URI's host equals and its user starts with; "" matches all
+    uri             where to; it becomes the topmost Route
+    """
+
+    __slots__ = ("domain", "prefix", "uri")
+
+    def __init__(self, domain: str, prefix: str, uri: str) -> None:
+        self.domain: str = domain
+        self.prefix: str = prefix
+        self.uri: str = uri
+
+    def takes(self, target: Uri) -> bool:
+        """Whether this route is for `target`."""
+        return (not self.domain or target.host == self.domain) and target.user.startswith(self.prefix)
+
+
+class Validate:
+    """The layer that strips our Route and refuses what a proxy must not forward (16.3, 16.4)."""
+
+    def __init__(self, inner: Application) -> None:
+        self.inner: Application = inner
+
+    async def __call__(self, transaction: ServerTransaction) -> None:
+        """Pre-process the route, then refuse or go on."""
+        stack = transaction.stack
+        request = transaction.request
+        if "route" in request.names or ";lr" in request.uri:
+            transaction.route = preprocess(request, stack.element, stack.secret, transaction.flow)
+        if request.method != "ACK":
+            prefix = stack.layer.branch_prefix
+            mark = loop_mark(request) if request.names.count("via") > 1 or request.via.more else ""
+            refused = refusal(request, prefix, mark)
+            if refused is not None and not (refused[0] == 483 and answers_itself(request, stack.element)):
+                status, headers, why = refused
+                transaction.respond(status, headers=headers, why=why)
+                return
+        await self.inner(transaction)
+
+
+def answers_itself(request: Request, element: Self) -> bool:
+    """Whether this element is the one that answers: REGISTER, or OPTIONS for the element itself (16.3 step 3)."""
+    if request.method == "REGISTER":
+        return element.serves(request.target)
+    return request.method == "OPTIONS" and not request.target.user and element.serves(request.target)
+
+
+class Proxy:
+    """Chooses targets and forwards (16.5, 16.6).
+
+    registrar, options   handlers for what this element answers itself
+    lookup               user location
+    next_hops            static routes, the first that fits counts
+    relay                whether users of ours may send requests to other domains
+    """
+
+    def __init__(
+        self,
+        element: Self,
+        domain: str,
+        lookup: Lookup,
+        registrar: Application,
+        options: Application,
+        next_hops: list[NextHop],
+        relay: bool,
+    ) -> None:
+        self.element: Self = element
+        self.domain: str = domain
+        self.lookup: Lookup = lookup
+        self.registrar: Application = registrar
+        self.options: Application = options
+        self.next_hops: list[NextHop] = next_hops
+        self.relay: bool = relay
+
+    async def __call__(self, transaction: ServerTransaction) -> None:
+        """Answer or forward one request."""
+        request = transaction.request
+        if request.method == "ACK":
+            self._acknowledge(transaction)
+            return
+        route = transaction.route
+        if route.in_dialog:
+            reason = "a dialog that went through here"
+            plan = Plan([Stage([Target(request.uri, route.flow, (), 1000, reason, [])])], record_route=False)
+            transaction.forward(plan)
+            return
+        target = request.target
+        if request.method == "REGISTER" and self.element.serves(target):
+            await self.registrar(transaction)
+        elif target.scheme == "tel":
+            await self._number(transaction, target)
+        elif route.next or not self.element.serves(target):
+            self._away(transaction, target)
+        elif not target.user:
+            await self._to_us(transaction)
+        else:
+            await self._to_user(transaction, target)
+
+    def _acknowledge(self, transaction: ServerTransaction) -> None:
+        """The ACK to a 2xx goes on without state, but only within a dialog that went through here."""
+        route = transaction.route
+        if route.in_dialog or transaction.trusted:
+            if route.in_dialog or not self.element.serves(transaction.request.target):
+                transaction.stack.relay_ack(transaction.request, route.flow, transaction.now)
+
+    async def _to_us(self, transaction: ServerTransaction) -> None:
+        request = transaction.request
+        if request.method == "OPTIONS":
+            await self.options(transaction)
+        elif request.to_tag:
+            transaction.respond(481, why="no such dialog here")
+        else:
+            transaction.respond(404, why="the Request-URI names no user")
+
+    async def _to_user(self, transaction: ServerTransaction, target: Uri) -> None:
+        request = transaction.request
+        if request.to_tag:
+            # Without a token of ours in its Route it is no part of a dialog that went through here; the contacts of our
+            # users are not served by their address of record (12.2.2).
+            transaction.respond(481, why="no such dialog here")
+            return
+        for hop in self.next_hops:
+            if hop.prefix and hop.takes(target):
+                self._by(transaction, hop)
+                return
+        stages = await self.lookup.stages(target.aor(), target, request, transaction.now)
+        if stages:
+            transaction.forward(Plan(stages))
+        elif stages is None:
+            transaction.respond(404, why=f"no user {target.aor()}")
+        else:
+            transaction.respond(480, why=f"{target.aor()} has no binding")
+
+    async def _number(self, transaction: ServerTransaction, target: Uri) -> None:
+        """A tel: URI: a user of ours by that name, or a route that takes numbers (19.1.6)."""
+        for hop in self.next_hops:
+            if not hop.domain and hop.takes(target):
+                self._by(transaction, hop)
+                return
+        user = target.aor()
+        await self._to_user(transaction, build_uri("sip", user, self.domain))
+
+    def _away(self, transaction: ServerTransaction, target: Uri) -> None:
+        """Another domain: only for users of ours and for trusted sources, never for strangers."""
+        for hop in self.next_hops:
+            if not transaction.route.next and hop.takes(target):
+                self._by(transaction, hop)
+                return
+        if not (transaction.trusted or (transaction.user and self.relay)):
+            transaction.respond(403, why="requests to other domains are not relayed for this sender")
+            return
+        if not target.is_sip and not transaction.route.next:
+            raise ParseError(f"no route for a {target.scheme}: URI", 416)
+        reason = "the route that the caller chose" if transaction.route.next else f"domain {target.host}"
+        transaction.forward(Plan([Stage([Target(transaction.request.uri, None, (), 1000, reason, [])])]))
+
+    def _by(self, transaction: ServerTransaction, hop: NextHop) -> None:
+        reason = f"route for {hop.domain or 'any domain'} {hop.prefix}".rstrip()
+        target = Target(transaction.request.uri, None, (f"<{hop.uri}>",), 1000, reason, [])
+        transaction.forward(Plan([Stage([target])]))

@@ -1,0 +1,215 @@
+"""The transaction layer: every running transaction, the timers and what waits to be sent (RFC 3261 section 17).
+
+It stands between the transport (18) below and whoever uses transactions above: `forwarding` and `stack`. Those call down
+to start and to answer; what comes up is returned by `stack`, which dispatches.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ringback.errors import LocalError, ParseError
+from ringback.sip.client_invite import ClientInvite
+from ringback.sip.client_request import ClientRequest
+from ringback.sip.message import Request, Response
+from ringback.sip.server_invite import ServerInvite
+from ringback.sip.server_request import ServerRequest
+from ringback.sip.timers import Send, Timed, Timers
+from ringback.sip.transaction import MAGIC_COOKIE, Transaction, client_key, server_key
+from ringback.sip.transport import DEFAULT_PORTS, STREAMS, Flow, Listener, is_address
+from ringback.sip.uri import Uri, parse_uri
+
+_MOST_HOPS: Final = 4096
+
+
+class TransactionLayer:
+    """Tables of server and client transactions, the timers, and the outgoing messages of this turn.
+
+    listeners  where this element is reached, the preferred one of each transport first
+    instance   a token that is unique to this process; every branch that it makes starts with it
+    """
+
+    __slots__ = (
+        "_by_id",
+        "_by_transport",
+        "_counter",
+        "_hops",
+        "branch_prefix",
+        "clients",
+        "listeners",
+        "sends",
+        "servers",
+        "timers",
+    )
+
+    def __init__(self, listeners: list[Listener], instance: str) -> None:
+        if not listeners:
+            raise LocalError("at least one listener is needed")
+        self.listeners: list[Listener] = listeners
+        self.timers: Timers = Timers()
+        self.sends: list[Send] = []
+        self.servers: dict[str, Transaction] = {}
+        self.clients: dict[str, Transaction] = {}
+        self.branch_prefix: str = f"{MAGIC_COOKIE}{instance}"
+        self._counter: int = 0
+        self._by_id: dict[str, Listener] = {}
+        self._by_transport: dict[str, Listener] = {}
+        self._hops: dict[str, Flow | None] = {}
+        self.listen(listeners)
+
+    def listen(self, listeners: list[Listener]) -> None:
+        """Put other listeners in place (ports become known when sockets are bound)."""
+        self.listeners = listeners
+        self._by_id = {}
+        self._by_transport = {}
+        self._hops = {}
+        for listener in listeners:
+            self._by_id[listener.id] = listener
+            family = "6" if ":" in listener.id.partition(":")[2].rpartition(":")[0] else "4"
+            self._by_transport.setdefault(listener.transport + family, listener)
+            self._by_transport.setdefault(listener.transport, listener)
+
+    # places ----------------------------------------------------------------------------------------------------------
+
+    def speaks(self, transport: str) -> bool:
+        """Whether there is a listener for this transport: without one, nothing is sent over it either."""
+        return transport in self._by_transport
+
+    def transports(self) -> list[str]:
+        """The transports over which requests can be sent to an address, in order of preference."""
+        return [name for name in ("UDP", "TCP", "TLS") if name in self._by_transport]
+
+    def listener_for(self, flow: Flow) -> Listener:
+        """Whose address stands in the Via of what goes out on `flow`."""
+        listener = self._by_id.get(flow.local)
+        if listener is None:
+            family = "6" if ":" in flow.host else "4"
+            listener = self._by_transport.get(flow.transport + family) or self._by_transport.get(flow.transport)
+        return self.listeners[0] if listener is None else listener
+
+    def hop(self, uri: str) -> Flow | None:
+        """The flow to a next hop whose URI names an address; None when DNS has to be asked (RFC 3263).
+
+        Raises ParseError for a URI that cannot be reached at all (416 for its scheme, 400 for its grammar).
+        """
+        if uri in self._hops:
+            return self._hops[uri]
+        flow = self.hop_of(parse_uri(uri))
+        if len(self._hops) >= _MOST_HOPS:
+            self._hops.clear()
+        self._hops[uri] = flow
+        return flow
+
+    def hop_of(self, uri: Uri) -> Flow | None:
+        """As `hop`, for a URI that has been read."""
+        if not uri.is_sip:
+            raise ParseError(f"no way to send to a {uri.scheme}: URI", 416)
+        transport = uri.transport
+        if transport is None:
+            # RFC 3263 4.1: "if the TARGET is a numeric IP address … the client SHOULD use UDP for a SIP URI, and TCP for
+            # a SIPS URI", there over TLS.
+            transport = "TLS" if uri.scheme == "sips" else "UDP"
+            if transport not in self._by_transport and uri.scheme == "sip" and "TCP" in self._by_transport:
+                transport = "TCP"
+        # RFC 3261 16.6 step 7 and 19.1.1: maddr overrides the host.
+        host = uri.parameters.get("maddr") or uri.address
+        if not is_address(host):
+            return None
+        if transport not in self._by_transport or transport in ("WS", "WSS"):
+            # No connection can be opened towards a WebSocket client (RFC 7118 section 5).
+            raise ParseError(f"{transport} is not spoken here", 503)
+        host = host.strip("[]")
+        port = uri.port or DEFAULT_PORTS[transport]
+        flow = Flow(transport, "", host, port, 0, uri.address if transport == "TLS" else "")
+        flow.local = self.listener_for(flow).id
+        return flow
+
+    def new_branch(self) -> str:
+        """A branch that is unique "across space and time" (8.1.1.7)."""
+        self._counter += 1
+        return f"{self.branch_prefix}{self._counter:x}"
+
+    # server side -----------------------------------------------------------------------------------------------------
+
+    def server_of(self, request: Request) -> Transaction | None:
+        """The server transaction that a request belongs to, or None."""
+        return self.servers.get(server_key(request))
+
+    def cancelled_by(self, request: Request) -> Transaction | None:
+        """The server transaction that a CANCEL means (9.2: as if its method were that of the original)."""
+        key = server_key(request)
+        # The method is the last part of the key.
+        return self.servers.get(f"{key[: len(key) - 6]}INVITE")
+
+    def new_server(self, request: Request, response_flow: Flow, now: float) -> Transaction:
+        """A request that matched none opens a server transaction."""
+        key = server_key(request)
+        if request.method == "INVITE":
+            invite = ServerInvite(key, request, response_flow)
+            invite.start(now, self.timers)
+            self.servers[key] = invite
+            return invite
+        other = ServerRequest(key, request, response_flow)
+        other.start(now, self.timers)
+        self.servers[key] = other
+        return other
+
+    def respond(self, server: Transaction, status: int, data: bytes, now: float) -> bool:
+        """Send a response, encoded, through its transaction; False when its state forbids it."""
+        if isinstance(server, ServerInvite):
+            return server.respond(status, data, now, self.timers, self.sends)
+        if isinstance(server, ServerRequest):
+            return server.respond(status, data, now, self.timers, self.sends)
+        raise LocalError("only a server transaction responds")
+
+    def give_up(self, server: Transaction) -> None:
+        """End a non-INVITE server transaction without a final response (RFC 4320)."""
+        if isinstance(server, ServerRequest):
+            server.give_up()
+            self.servers.pop(server.key, None)
+
+    # client side -----------------------------------------------------------------------------------------------------
+
+    def start_client(self, request: Request, branch: str, flow: Flow, user: Timed | None, now: float) -> Transaction:
+        """Send a request whose topmost Via carries `branch`; responses come up with `user`."""
+        key = client_key(branch, request.method)
+        data = request.encode()
+        if request.method == "INVITE":
+            invite = ClientInvite(key, request, flow)
+            invite.user = user
+            self.clients[key] = invite
+            invite.start(data, now, self.timers, self.sends)
+            return invite
+        other = ClientRequest(key, request, flow)
+        other.user = user
+        self.clients[key] = other
+        other.start(data, now, self.timers, self.sends)
+        return other
+
+    def received(self, client: Transaction, response: Response, now: float) -> int:
+        """Hand a response to its client transaction."""
+        if isinstance(client, ClientInvite):
+            return client.receive(response, now, self.timers, self.sends)
+        if isinstance(client, ClientRequest):
+            return client.receive(response, now, self.timers, self.sends)
+        raise LocalError("only a client transaction takes responses")
+
+    def failed(self, client: Transaction) -> int:
+        """Tell a client transaction that the transport could not deliver; it is forgotten when that ends it."""
+        outcome = 0
+        if isinstance(client, ClientInvite):
+            outcome = client.failed()
+        elif isinstance(client, ClientRequest):
+            outcome = client.failed()
+        if outcome:
+            self.clients.pop(client.key, None)
+        return outcome
+
+    def send_aside(self, data: bytes, flow: Flow) -> None:
+        """Send without a transaction: the ACK to a 2xx, and answers to what could not be read."""
+        self.sends.append((data, flow, ""))
+
+
+def needs_stream(size: int, flow: Flow) -> bool:
+    """Whether a request of `size` octets may not go out in a datagram (18.1.1)."""
+    return size > 1300 and flow.transport not in STREAMS
