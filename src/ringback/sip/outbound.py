@@ -1,16 +1,16 @@
 """Flow tokens and what an edge proxy writes of them (RFC 5626).
 
-A token is the user part of a URI of ours. It names the flow to a neighbour that can be reached over that flow alone, and
-is protected by a MAC, so that nobody can make us send to a place of his choice:
+A token is the user part of a URI of ours. It names the flow to a neighbour that can be reached over that flow alone,
+and is protected by a MAC, so that nobody can make us send to a place of his choice:
 
     f  MAC  transport peer-address ~ peer-port ~ local-socket ~ connection [~ name]
 
 RFC 5626 5.2: "A proxy can use any algorithm it wants as long as the flow token is unique to a flow, the flow can be
-recovered from the token, and the token cannot be modified by attackers." The same flow always has the same token, so two
-tokens can be compared as text. The rest of the token is legible on purpose: it shows in a trace where a message goes.
+recovered from the token, and the token cannot be modified by attackers." The same flow always has the same token, so
+two tokens can be compared as text. What follows the MAC is legible on purpose: a trace shows where a message goes.
 
-A token with a connection is good for as long as the number of the connection is not given away again, so connections have
-to be numbered on from where they were when the process starts anew (a clock is a good start).
+A token with a connection is good for as long as the number of the connection is not given away again, so a process that
+starts anew must not number its connections from 1 again (a clock is a good start).
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def encode_flow_token(secret: bytes, flow: Flow) -> str:
 def decode_flow_token(secret: bytes, token: str) -> Flow | None:
     """The flow that a token of ours names; None for any other text.
 
-    RFC 5626 5.3.1: "If the HMAC is not correct, the request has been tampered with", which is answered with 403. Whether
-    the flow still exists is found out by sending: "If the flow no longer exists, the proxy SHOULD send a 430".
+    RFC 5626 5.3.1: "If the HMAC is not correct, the request has been tampered with", which is answered with 403.
+    Whether the flow still exists is found out by sending: "If the flow no longer exists, the proxy SHOULD send a 430".
     """
     if len(token) <= _HEAD or len(token) > _LONGEST or not token.isascii() or not token.startswith("f"):
         return None
@@ -116,10 +116,10 @@ def is_first_hop(request: Request) -> bool:
 def first_hop_has_outbound(path: list[str]) -> bool:
     """Whether the first hop of a registration supports outbound, by the Path that it left (section 6).
 
-    `path` holds the values from top to bottom. "If the Path header field is missing or it exists but the first URI does
-    not have an 'ob' URI parameter, then outbound processing MUST NOT be applied". The first URI is that of the first hop
-    (5.1: "the first node MUST include an 'ob' URI parameter", and no other may); later hops have put theirs on top of it
-    (RFC 3327 5.2), so it is the last. Raises ParseError.
+    `path` holds the values from top to bottom. "If the Path header field is missing or it exists but the first URI
+    does not have an 'ob' URI parameter, then outbound processing MUST NOT be applied". The first URI is that of the
+    first hop (5.1: "the first node MUST include an 'ob' URI parameter", and no other may); later hops have put theirs
+    on top of it (RFC 3327 5.2), so it is the last. Raises ParseError.
     """
     if not path:
         return False

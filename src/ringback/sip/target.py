@@ -13,8 +13,8 @@ class Target:
     routes        the values to put in Route headers: the Path of the registration (RFC 3327 5.4)
     q             preference in thousandths, 0 to 1000 (16.6)
     reason        why it is a target: which binding or rule
-    alternatives  targets that lead to the same user agent, tried one after the other when this one fails with 430, 408 or
-                  a transport failure, and only then (RFC 5626 section 7, RFC 5627 6.1)
+    alternatives  targets that lead to the same user agent, tried one after the other when this one fails with 430, 408
+                  or a transport failure, and only then (RFC 5626 section 7, RFC 5627 6.1)
     """
 
     __slots__ = ("alternatives", "flow", "q", "reason", "routes", "uri")
