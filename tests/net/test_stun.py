@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.net.stun import binding_response, is_stun
+from ringback.net.stun import binding_response
 
 TRANSACTION = bytes.fromhex("b7e7a701bc34d686fa87dfae")
 HEADER = struct.Struct("!HHI12s")
@@ -130,12 +130,3 @@ def test_any_octets(noise: bytes, as_attributes: bool) -> None:
         if answer is not None:
             assert len(answer) <= 3 * len(data)
             assert len(answer) == 20 + int.from_bytes(answer[2:4], "big")
-
-
-def test_telling_stun_from_sip() -> None:
-    assert is_stun(request())
-    assert is_stun(SAMPLE_REQUEST)
-    assert not is_stun(b"OPTIONS sip:a@b SIP/2.0\r\n\r\n")
-    assert not is_stun(b"\r\n\r\n")
-    assert not is_stun(request(cookie=0))
-    assert not is_stun(request()[:19])

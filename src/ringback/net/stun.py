@@ -43,12 +43,6 @@ _UNKNOWN_ATTRIBUTE: Final = struct.pack("!HHHBB", _ERROR_CODE, 21, 0, 4, 20) + b
 _MAPPED_PREFIX: Final = b"\0\0\0\0\0\0\0\0\0\0\xff\xff"
 
 
-def is_stun(data: bytes) -> bool:
-    """Whether a datagram on a SIP port is STUN: RFC 5626 8: "the first octet of a STUN Binding method has a value of 0
-    or 1, while the first octet of a SIP message is never a 0 or 1"."""
-    return len(data) >= HEADER_LENGTH and data[0] < 2 and data[4:8] == b"\x21\x12\xa4\x42"
-
-
 def binding_response(data: bytes, host: str, port: int) -> bytes | None:
     """The answer to the STUN message `data` that came from `host`, an IP literal, and `port`.
 
