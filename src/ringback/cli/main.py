@@ -1,0 +1,43 @@
+"""`ringback`: the commands and what they share. Errors are one line each on standard error, exit code 2 (or 1)."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from ringback.cli import serve
+from ringback.errors import ConfigurationError, RingbackError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="ringback",
+    help="A SIP server: registrar, location service and proxy for a domain.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(serve.serve)
+
+
+@app.callback()
+def _commands() -> None:
+    """Keep the name of a command necessary, also when there is only one."""
+
+
+def main() -> None:
+    """Run the command line of this process and exit: 0 done, 1 failed, 2 a mistake of whoever called it."""
+    try:
+        app()
+    except ConfigurationError as error:
+        _complain(error)
+        sys.exit(2)
+    except RingbackError as error:
+        _complain(error)
+        sys.exit(1)
+
+
+def _complain(error: RingbackError) -> None:
+    for line in str(error).splitlines():
+        print(f"ringback: {line}", file=sys.stderr)
