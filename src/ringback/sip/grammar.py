@@ -8,15 +8,31 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ringback.errors import ParseError
+from ringback.errors import LocalError, ParseError
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+\Z")
-_HOST_NAME: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9\-_.]*[A-Za-z0-9_])?\.?\Z")
+# hostname = *( domainlabel "." ) toplabel [ "." ]; the underscore is let through, because DNS names have it.
+_LABEL: Final = "[A-Za-z0-9_]++(?:-++[A-Za-z0-9_]++)*+"
+_HOST_NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*+\.?\Z")
+# dec-octet of RFC 3986, which RFC 5954 4.1 puts in the place of 1*3DIGIT: no leading zero, which some take for octal.
+_OCTET: Final = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}\Z")
 _IPV6: Final = re.compile(r"[0-9A-Fa-f:.]+\Z")
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+# Possessive: what was matched is never given up again, so hostile input takes no longer than any other.
+_QUOTED: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
+_COMMA_OR_OPENING: Final = re.compile(r'[,"<]')
+_SEMICOLON_OR_OPENING: Final = re.compile(r'[;"<]')
 
+#: SP and HTAB: the white space in a header value, once its folds are undone (25.1, WSP).
+SPACE: Final = " \t"
+#: The longest name in the DNS, written with its final dot.
+LONGEST_HOST: Final = 254
 #: How many parameters one header value or URI may carry.
 MOST_PARAMETERS: Final = 64
+#: How deep comments may nest.
+DEEPEST_COMMENT: Final = 16
 
 
 def is_token(text: str) -> bool:
@@ -28,7 +44,7 @@ def is_host(text: str) -> bool:
     """Whether `text` is a host name, an IPv4 address or a bracketed IPv6 reference."""
     if text.startswith("["):
         return text.endswith("]") and is_ipv6(text[1:-1])
-    if _HOST_NAME.match(text) is None or ".." in text:
+    if _HOST_NAME.match(text) is None or len(text) > LONGEST_HOST:
         return False
     last = text.rstrip(".").rpartition(".")[2]
     if last.isdigit():
@@ -38,14 +54,8 @@ def is_host(text: str) -> bool:
 
 
 def is_ipv4(text: str) -> bool:
-    """Whether `text` is four decimal numbers of at most 255."""
-    parts = text.split(".")
-    if len(parts) != 4:
-        return False
-    for part in parts:
-        if not (part.isascii() and part.isdigit()) or len(part) > 3 or int(part) > 255:
-            return False
-    return True
+    """Whether `text` is four decimal numbers of at most 255, without leading zeros."""
+    return _IPV4.match(text) is not None
 
 
 def is_ipv6(text: str) -> bool:
@@ -78,10 +88,43 @@ def _ipv6_groups(text: str, last: bool) -> int:
     return count
 
 
+def canonical_host(host: str) -> str:
+    """One spelling for all that name the same host: lower case, and of an IPv6 reference its eight groups.
+
+    RFC 5954 4.2: hosts "are considered to match if the different textual representations yield the same binary IP
+    address". `host` is one that `is_host` accepts.
+    """
+    if not host.startswith("["):
+        return host.lower()
+    head, double, tail = host[1:-1].partition("::")
+    first = _ipv6_numbers(head)
+    last = _ipv6_numbers(tail)
+    if double:
+        first += [0] * (8 - len(first) - len(last))
+    groups = ":".join([f"{group:x}" for group in first + last])
+    return f"[{groups}]"
+
+
+def _ipv6_numbers(text: str) -> list[int]:
+    numbers: list[int] = []
+    for part in text.split(":") if text else []:
+        if "." in part:
+            octets = [int(octet) for octet in part.split(".")]
+            numbers += [octets[0] * 256 + octets[1], octets[2] * 256 + octets[3]]
+        else:
+            numbers.append(int(part, 16))
+    return numbers
+
+
 def number(text: str, what: str, most: int) -> int:
-    """A decimal number of at most `most`; `what` names it in the error."""
-    if not (text.isascii() and text.isdigit()) or len(text) > 10:
+    """A decimal number of at most `most`, leading zeros allowed; `what` names it in the error."""
+    if not (text.isascii() and text.isdigit()):
         raise ParseError(f"{what} is not a number: {shown(text)}")
+    if len(text) > 10:
+        # So long a number is worth converting only when most of it is leading zeros.
+        text = text.lstrip("0") or "0"
+        if len(text) > 20:
+            raise ParseError(f"{what} is over {most}: {shown(text)}")
     value = int(text)
     if value > most:
         raise ParseError(f"{what} is over {most}: {shown(text)}")
@@ -94,65 +137,73 @@ def shown(text: str) -> str:
 
 
 def split_commas(text: str) -> list[str]:
-    """The comma-separated values of a header, each stripped; commas in quotes, <> and comments do not separate."""
-    if '"' not in text and "<" not in text and "(" not in text:
-        return [part.strip() for part in text.split(",")]
-    return _split(text, ",")
+    """The comma-separated values of a header, each stripped; commas in quotes and <> do not separate.
+
+    Parentheses mean nothing here: "Comments are only allowed in fields containing 'comment' as part of their field
+    value definition. In all other fields, parentheses are considered part of the field value" (25.1), and no field with
+    comments is a list.
+    """
+    if "," not in text:
+        return [text.strip(SPACE)]
+    if '"' not in text and "<" not in text:
+        return [part.strip(SPACE) for part in text.split(",")]
+    return _split(text, ",", _COMMA_OR_OPENING)
 
 
 def split_parameters(text: str) -> list[str]:
-    """What stands between semicolons, each stripped; semicolons in quotes, <> and comments do not separate."""
-    if '"' not in text and "<" not in text and "(" not in text:
-        return [part.strip() for part in text.split(";")]
-    return _split(text, ";")
+    """What stands between semicolons, each stripped; semicolons in quotes and <> do not separate."""
+    if ";" not in text:
+        return [text.strip(SPACE)]
+    if '"' not in text and "<" not in text:
+        return [part.strip(SPACE) for part in text.split(";")]
+    return _split(text, ";", _SEMICOLON_OR_OPENING)
 
 
-def _split(text: str, separator: str) -> list[str]:
+def _split(text: str, separator: str, marks: re.Pattern[str]) -> list[str]:
     parts: list[str] = []
     start = 0
     position = 0
-    angle = False
-    comment = 0
-    size = len(text)
-    while position < size:
-        character = text[position]
-        if character == '"' and not angle and comment == 0:
-            position = quoted_end(text, position)
-            continue
-        if character == "\\" and comment > 0:
-            position += 2
-            continue
-        if character == "(" and not angle:
-            comment += 1
-        elif character == ")" and comment > 0:
-            comment -= 1
-        elif comment == 0:
-            if character == "<":
-                angle = True
-            elif character == ">":
-                angle = False
-            elif character == separator and not angle:
-                parts.append(text[start:position].strip())
-                start = position + 1
-        position += 1
-    if angle:
-        raise ParseError(f"'<' without '>' in {shown(text)}")
-    parts.append(text[start:].strip())
+    while True:
+        found = marks.search(text, position)
+        if found is None:
+            break
+        position = found.end()
+        character = text[position - 1]
+        if character == separator:
+            parts.append(text[start : position - 1].strip(SPACE))
+            start = position
+        elif character == '"':
+            position = quoted_end(text, position - 1)
+        else:
+            position = text.find(">", position) + 1
+            if position == 0:
+                raise ParseError(f"'<' without '>' in {shown(text)}")
+    parts.append(text[start:].strip(SPACE))
     return parts
+
+
+def first_value(text: str) -> str:
+    """What stands before the first comma that is in no quoted string, as it is."""
+    comma = text.find(",")
+    if comma < 0:
+        return text
+    quote_mark = text.find('"')
+    while 0 <= quote_mark < comma:
+        end = quoted_end(text, quote_mark)
+        quote_mark = text.find('"', end)
+        if comma < end:
+            comma = text.find(",", end)
+            if comma < 0:
+                return text
+    return text[:comma]
 
 
 def quoted_end(text: str, start: int) -> int:
     """The position after the closing quote of the quoted string that opens at `start`."""
-    position = start + 1
-    while True:
-        quote = text.find('"', position)
-        if quote < 0:
-            raise ParseError(f"a quoted string does not end: {shown(text[start:])}")
-        slash = text.find("\\", position, quote)
-        if slash < 0:
-            return quote + 1
-        # quoted-pair = "\" (%x00-09 / %x0B-0C / %x0E-7F): the next character stands for itself.
-        position = slash + 2
+    found = _QUOTED.match(text, start)
+    if found is None:
+        raise ParseError(f"a quoted string does not end: {shown(text[start : start + 80])}")
+    return found.end()
 
 
 def unquote(text: str) -> str:
@@ -162,21 +213,15 @@ def unquote(text: str) -> str:
     inner = text[1:-1]
     if "\\" not in inner:
         return inner
-    out: list[str] = []
-    position = 0
-    while position < len(inner):
-        if inner[position] == "\\" and position + 1 < len(inner):
-            position += 1
-        out.append(inner[position])
-        position += 1
-    return "".join(out)
+    # quoted-pair = "\" (%x00-09 / %x0B-0C / %x0E-7F): the next character stands for itself.
+    return _QUOTED_PAIR.sub(r"\1", inner)
 
 
 def quote(text: str) -> str:
-    """`text` as a quoted string. Raises ParseError for what a header line cannot hold (CR, LF, NUL)."""
-    if "\r" in text or "\n" in text or "\0" in text:
-        raise ParseError(f"a quoted string cannot hold a line break or NUL: {shown(text)}")
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    """`text` as a quoted string. Raises LocalError for what none can hold: CR and LF (25.1)."""
+    if "\r" in text or "\n" in text:
+        raise LocalError(f"a quoted string cannot hold a line break: {shown(text)}")
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\0", "\\\0")
     return f'"{escaped}"'
 
 
@@ -190,7 +235,7 @@ def parse_parameters(parts: list[str], start: int) -> dict[str, str | None]:
         raise ParseError(f"more than {MOST_PARAMETERS} parameters")
     for position in range(start, len(parts)):
         name, equals, value = parts[position].partition("=")
-        name = name.strip().lower()
+        name = name.strip(SPACE).lower()
         if not is_token(name):
             raise ParseError(f"not a parameter: {shown(parts[position])}")
         if name in parameters:
@@ -198,7 +243,7 @@ def parse_parameters(parts: list[str], start: int) -> dict[str, str | None]:
         if not equals:
             parameters[name] = None
             continue
-        value = value.strip()
+        value = value.strip(SPACE)
         if not value:
             raise ParseError(f"parameter {name} has no value after '='")
         if value[0] == '"' and quoted_end(value, 0) != len(value):
@@ -222,7 +267,7 @@ def unescape(text: str) -> str:
 
 
 def strip_comments(text: str) -> str:
-    """`text` without its (nested) comments, at most 16 deep (RFC 3261 25.1, comment)."""
+    """`text` without its (nested) comments, at most DEEPEST_COMMENT deep (25.1, comment)."""
     if "(" not in text:
         return text
     out: list[str] = []
@@ -240,8 +285,8 @@ def strip_comments(text: str) -> str:
             continue
         if character == "(":
             depth += 1
-            if depth > 16:
-                raise ParseError("comments nest deeper than 16")
+            if depth > DEEPEST_COMMENT:
+                raise ParseError(f"comments nest deeper than {DEEPEST_COMMENT}")
         elif character == ")" and depth > 0:
             depth -= 1
         elif depth == 0:

@@ -5,10 +5,15 @@ Here stands what the transaction layer and a proxy read of every message. The ot
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from ringback.errors import ParseError
 from ringback.sip.grammar import (
+    SPACE,
+    first_value,
+    is_ipv4,
+    is_ipv6,
     is_token,
     number,
     parse_parameters,
@@ -21,7 +26,9 @@ from ringback.sip.grammar import (
 )
 from ringback.sip.uri import Uri, parse_host_port, parse_uri
 
-#: One bit for each header of which a message holds at most one (7.3.1).
+#: The headers that decide how a message is handled and of which it holds at most one (7.3.1): one bit for each. A
+#: second Subject, Server or Date is left to `validation`: "Any other components, well-formed or not, SHOULD be ignored
+#: and remain unchanged when the message is forwarded" (16.3 step 1).
 SINGLE_NAMES: Final = (
     "from",
     "to",
@@ -30,25 +37,23 @@ SINGLE_NAMES: Final = (
     "content-length",
     "max-forwards",
     "content-type",
-    "expires",
-    "date",
-    "subject",
-    "timestamp",
-    "mime-version",
-    "organization",
-    "priority",
-    "reply-to",
-    "retry-after",
-    "server",
-    "user-agent",
     "content-disposition",
+    "expires",
     "min-expires",
     "event",
+    "subscription-state",
     "refer-to",
+    "referred-by",
     "replaces",
+    "join",
+    "target-dialog",
     "session-expires",
     "min-se",
     "max-breadth",
+    "rack",
+    "rseq",
+    "sip-etag",
+    "sip-if-match",
 )
 FROM_BIT: Final = 1
 TO_BIT: Final = 2
@@ -82,15 +87,18 @@ COMPACT: Final[dict[str, str]] = {
 }
 
 _SPELLED: Final = (
-    "Accept Accept-Contact Accept-Encoding Accept-Language Alert-Info Allow Allow-Events Authentication-Info "
-    "Authorization Call-ID Call-Info Contact Content-Disposition Content-Encoding Content-Language Content-Length "
-    "Content-Type CSeq Date Error-Info Event Expires Flow-Timer From History-Info Identity In-Reply-To Join "
-    "Max-Breadth Max-Forwards Min-Expires Min-SE MIME-Version Organization P-Asserted-Identity P-Preferred-Identity "
-    "Path Priority Privacy Proxy-Authenticate Proxy-Authorization Proxy-Require RAck Reason Record-Route Refer-To "
-    "Referred-By Reject-Contact Replaces Reply-To Request-Disposition Require Retry-After Route RSeq Server "
-    "Service-Route Session-Expires SIP-ETag SIP-If-Match Subject Subscription-State Supported Timestamp To "
-    "Unsupported User-Agent Via Warning WWW-Authenticate"
-).split()
+    *("Accept", "Accept-Contact", "Accept-Encoding", "Accept-Language", "Alert-Info", "Allow", "Allow-Events"),
+    *("Authentication-Info", "Authorization", "Call-ID", "Call-Info", "Contact", "Content-Disposition"),
+    *("Content-Encoding", "Content-ID", "Content-Language", "Content-Length", "Content-Transfer-Encoding"),
+    *("Content-Type", "CSeq", "Date", "Error-Info", "Event", "Expires", "Flow-Timer", "From", "History-Info"),
+    *("Identity", "In-Reply-To", "Join", "Max-Breadth", "Max-Forwards", "MIME-Version", "Min-Expires"),
+    *("Min-SE", "Organization", "P-Asserted-Identity", "P-Preferred-Identity", "Path", "Priority", "Privacy"),
+    *("Proxy-Authenticate", "Proxy-Authorization", "Proxy-Require", "RAck", "Reason", "Record-Route"),
+    *("Refer-To", "Referred-By", "Reject-Contact", "Replaces", "Reply-To", "Request-Disposition", "Require"),
+    *("Retry-After", "Route", "RSeq", "Server", "Service-Route", "Session-Expires", "SIP-ETag", "SIP-If-Match"),
+    *("Subject", "Subscription-State", "Supported", "Timestamp", "To", "Unsupported", "User-Agent", "Via"),
+    *("Warning", "WWW-Authenticate"),
+)
 
 
 class HeaderName:
@@ -140,8 +148,9 @@ class Via:
     """The first value of a Via line (20.42).
 
     transport   upper case, as in "SIP/2.0/UDP"
-    host        as written, IPv6 in brackets; port is 0 when none is written
-    branch      "" when missing; received likewise
+    host        lower case, IPv6 in brackets; port is 0 when none is written
+    branch      "" when missing
+    received    an address without brackets, "" when missing
     rport       -1 missing, 0 present without a value (RFC 3581), else the port
     size        how many characters of the line's value this first value takes
     more        whether another value follows on the same line
@@ -165,87 +174,77 @@ _PROTOCOLS: Final[dict[str, str]] = {
 }
 
 
+# A sent-by as nearly every element writes it: no IPv6, no space, and a port.
+_SENT_BY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_\-.]*+:[0-9]{1,5}\Z")
+MOST_VIA_PARAMETERS: Final = 32
+
+
 def parse_via(value: str) -> Via:
     """Read the first Via of a line's value. Raises ParseError."""
-    if '"' in value or "(" in value:
-        first = _first_value(value)
+    if '"' in value:
+        first = first_value(value)
+        parts = split_parameters(first)
     else:
         comma = value.find(",")
         first = value if comma < 0 else value[:comma]
-    parts = first.split(";") if '"' not in first and "(" not in first else split_parameters(first)
-    protocol, _, sent_by = parts[0].strip().partition(" ")
+        parts = first.split(";")
+    protocol, _, sent_by = parts[0].strip(SPACE).partition(" ")
     transport = _PROTOCOLS.get(protocol)
     if transport is None:
         transport, sent_by = _via_protocol(parts[0])
     via = Via(transport, "", 0, "", "", -1)
-    _via_sent_by(via, sent_by.strip(), value)
+    _via_sent_by(via, sent_by.strip(SPACE), value)
+    if len(parts) > MOST_VIA_PARAMETERS:
+        raise ParseError(f"a Via with over {MOST_VIA_PARAMETERS} parameters")
     for position in range(1, len(parts)):
         name, equals, content = parts[position].partition("=")
-        if name == "branch":
-            via.branch = content.strip()
+        if name == "branch" and not via.branch:
+            via.branch = content.strip(SPACE)
         else:
-            _via_parameter(via, name.strip().lower(), equals, content.strip())
-    if len(parts) > 32:
-        raise ParseError("a Via with over 32 parameters")
+            _via_parameter(via, name.strip(SPACE).lower(), equals, content.strip(SPACE))
     via.size = len(first)
     via.more = len(first) < len(value)
     return via
 
 
-def _first_value(value: str) -> str:
-    """The part of `value` before the first comma that separates values."""
-    position = 0
-    depth = 0
-    while position < len(value):
-        character = value[position]
-        if character == '"' and depth == 0:
-            position = quoted_end(value, position)
-            continue
-        if character == "\\" and depth > 0:
-            position += 2
-            continue
-        if character == "(":
-            depth += 1
-        elif character == ")":
-            depth -= 1
-        elif character == "," and depth <= 0:
-            return value[:position]
-        position += 1
-    return value
-
-
 def _via_protocol(text: str) -> tuple[str, str]:
     """`SIP / 2.0 / UDP host` with spaces or other spellings: the transport and what follows it."""
     pieces = text.split("/")
-    if len(pieces) != 3 or pieces[0].strip().upper() != "SIP" or pieces[1].strip() != "2.0":
+    # "protocol-name = "SIP" / token" and "protocol-version = token": so that another version can be answered with 505.
+    if len(pieces) != 3 or not is_token(pieces[0].strip(SPACE)) or not is_token(pieces[1].strip(SPACE)):
         raise ParseError(f"not a Via: {shown(text)}")
-    words = pieces[2].split(None, 1)
-    if len(words) != 2 or not is_token(words[0]):
+    words = pieces[2].replace("\t", " ").strip(" ").partition(" ")
+    if not words[2] or not is_token(words[0]):
         raise ParseError(f"a Via without transport and address: {shown(text)}")
-    return words[0].upper(), words[1]
+    return words[0].upper(), words[2]
 
 
 def _via_sent_by(via: Via, sent_by: str, value: str) -> None:
-    host, colon, port = sent_by.partition(":")
-    if host.startswith("[") or not colon or not port.isdigit() or len(port) > 5 or not host or " " in host:
-        # COLON = SWS ":" SWS: space is allowed around it.
-        compacted = "".join(sent_by.split())
-        if len(sent_by.split()) > 3 or (compacted != sent_by and ":" not in compacted):
-            raise ParseError(f"not a sent-by in Via: {shown(value)}")
-        via.host, number_or_none = parse_host_port(compacted, value)
+    if _SENT_BY.match(sent_by) is None:
+        # COLON = SWS ":" SWS: space is allowed around it, and nowhere else.
+        host, colon, port = sent_by.rpartition(":")
+        if colon and not port.endswith("]"):
+            sent_by = f"{host.rstrip(SPACE)}:{port.lstrip(SPACE)}"
+        via.host, number_or_none = parse_host_port(sent_by, value)
         via.port = number_or_none or 0
         return
-    via.host = host
+    host, _, port = sent_by.partition(":")
+    via.host = host.lower()
     via.port = int(port)
-    if via.port > 65535:
-        raise ParseError(f"a port over 65535 in Via: {shown(value)}")
+    if via.port > 65535 or via.port == 0:
+        raise ParseError(f"not a port in Via: {shown(value)}")
 
 
 def _via_parameter(via: Via, name: str, equals: str, content: str) -> None:
     if name == "branch":
+        if via.branch:
+            raise ParseError("a Via with two branches")
         via.branch = content
     elif name == "received":
-        via.received = content
+        # RFC 5118 4.5: "be liberal in accepting a 'received' parameter with or without the delimiting '[' and ']'".
+        via.received = content[1:-1] if content.startswith("[") and content.endswith("]") else content
+        if not is_ipv4(via.received) and not is_ipv6(via.received):
+            raise ParseError(f"received in Via is not an address: {shown(content)}")
     elif name == "rport":
         # A value that is not a port means no more than an empty one: it is overwritten on the way (RFC 3581 4).
         via.rport = int(content) if content.isascii() and content.isdigit() and len(content) < 6 else 0
@@ -282,35 +281,46 @@ class NameAddr:
 
 def parse_name_addr(value: str) -> NameAddr:
     """Read one `name-addr` or `addr-spec` with its parameters. Raises ParseError."""
-    value = value.strip()
+    value = value.strip(SPACE)
     display = ""
     if value.startswith('"'):
         end = quoted_end(value, 0)
         display = unquote(value[:end])
-        rest = value[end:].lstrip()
+        rest = value[end:].lstrip(SPACE)
         if not rest.startswith("<"):
             raise ParseError(f"a display name without <address>: {shown(value)}")
     else:
         angle = value.find("<")
         if angle < 0:
             return _parse_addr_spec(value)
-        display = value[:angle].strip()
         rest = value[angle:]
-        if display and not all(is_token(word) for word in display.split()):
+        if angle > 0:
+            display = value[:angle]
             if ";" in display or ":" in display:
                 return _parse_addr_spec(value)
-            raise ParseError(f"a display name that needs quotes: {shown(value)}")
-        display = " ".join(display.split())
+            display = _plain_display(display, value)
     close = rest.find(">")
     if close < 0:
         raise ParseError(f"'<' without '>' in {shown(value)}")
     uri = parse_uri(rest[1:close])
-    tail = rest[close + 1 :].strip()
+    tail = rest[close + 1 :].lstrip(SPACE)
     if not tail:
         return NameAddr(display, uri, {})
     if not tail.startswith(";"):
         raise ParseError(f"text after '>' in {shown(value)}")
     return NameAddr(display, uri, parse_parameters(split_parameters(tail), 1))
+
+
+def _plain_display(text: str, value: str) -> str:
+    # "display-name = *(token LWS)/ quoted-string"; RFC 4475 3.1.1.6: the last LWS may be missing.
+    words = text.replace("\t", " ").split(" ")
+    kept: list[str] = []
+    for word in words:
+        if word:
+            if not is_token(word):
+                raise ParseError(f"a display name that needs quotes: {shown(value)}")
+            kept.append(word)
+    return " ".join(kept)
 
 
 def _parse_addr_spec(value: str) -> NameAddr:
@@ -334,13 +344,13 @@ def parse_name_addrs(values: list[str]) -> list[NameAddr]:
 
 def tag_of(value: str) -> str:
     """The tag of a From or To value, by a search of its text alone; "" when there is none."""
-    angle = value.rfind(">")
-    position = value.find(";tag=", angle + 1)
-    if position < 0:
-        # Odd spelling, or no tag: only then is the address read in full.
-        return parse_name_addr(value).tag if "tag" in value[angle + 1 :].lower() else ""
+    angle = value.rfind(">") + 1
+    position = value.find(";tag=", angle)
+    if position < 0 or value.find('"', angle) >= 0:
+        # Odd spelling, a quoted parameter that might hide or fake a tag, or no tag: only then is the address read.
+        return parse_name_addr(value).tag if "tag" in value[angle:].lower() else ""
     end = value.find(";", position + 5)
-    return value[position + 5 :].strip() if end < 0 else value[position + 5 : end].strip()
+    return value[position + 5 :].strip(SPACE) if end < 0 else value[position + 5 : end].strip(SPACE)
 
 
 class CSeq:
@@ -354,11 +364,11 @@ class CSeq:
 
 
 def parse_cseq(value: str) -> CSeq:
-    """Read a CSeq. "The sequence number MUST be expressible as a 32-bit unsigned integer" (8.1.1.5: below 2**31 when
-    chosen by us)."""
-    words = value.split()
-    if len(words) != 2:
+    """Read a CSeq. "The sequence number MUST be expressible as a 32-bit unsigned integer" (20.16)."""
+    digits, _, method = value.replace("\t", " ").partition(" ")
+    method = method.lstrip(" ")
+    if not method:
         raise ParseError(f"not a CSeq: {shown(value)}")
-    if not is_token(words[1]):
+    if not is_token(method):
         raise ParseError(f"not a method in CSeq: {shown(value)}")
-    return CSeq(number(words[0], "the CSeq", 4294967295), words[1])
+    return CSeq(number(digits, "the CSeq", 4294967295), method)

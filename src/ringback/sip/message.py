@@ -10,9 +10,10 @@ import re
 from typing import Final
 
 from ringback.errors import LocalError, ParseError
-from ringback.sip.grammar import is_token, number, shown, split_commas
+from ringback.sip.grammar import SPACE, is_token, number, shown, split_commas
 from ringback.sip.headers import (
     CSeq,
+    HeaderName,
     NameAddr,
     Via,
     header_name,
@@ -25,8 +26,9 @@ from ringback.sip.headers import (
 from ringback.sip.status import reason_phrase
 from ringback.sip.uri import Uri, parse_uri
 
-_LINE_BREAK: Final = re.compile(r"[\r\n\0]")
-_FOLD: Final = re.compile(r"[ \t]*\r\n[ \t]+")
+# What would break out of a line, a NUL that is no quoted-pair, and what cannot be written as octets.
+_UNWRITABLE: Final = re.compile(r"[\r\n\ud800-\udc7f\udd00-\udfff]|(?<!\\)\0")
+_WHITE: Final = " \t\r\n"
 
 Headers = list[tuple[str, str]]
 
@@ -59,10 +61,11 @@ class Message:
     def value_at(self, position: int) -> str:
         """The value of the line at `position`, unfolded and stripped."""
         line = self.lines[position]
-        value = line[line.index(":") + 1 :].strip()
+        value = line[line.index(":") + 1 :].strip(_WHITE)
         if "\n" in value:
-            # "Multiple lines are folded into one by treating each fold as a single SP" (7.3.1).
-            return _FOLD.sub(" ", value)
+            # "The line break and the whitespace at the beginning of the next line are treated as a single SP character"
+            # (7.3.1).
+            return " ".join([piece.strip(SPACE) for piece in value.split("\r\n")])
         return value
 
     def all(self, key: str) -> list[str]:
@@ -145,21 +148,24 @@ class Message:
             return None
         return number(value, header_name(key).spelled, most)
 
+    def reread_via(self) -> None:
+        """The topmost Via line was edited in place: read it again when it is asked for."""
+        self._via = None
+
     # editing ---------------------------------------------------------------------------------------------------------
 
     def prepend(self, name: str, value: str) -> None:
         """Add a line before all lines with the same name (before all lines when there is none)."""
-        entry = header_name(name)
+        entry = _built_name(name)
         line = checked_line(entry.spelled, value)
         position = self.names.index(entry.key) if entry.key in self.names else 0
         self.names.insert(position, entry.key)
         self.lines.insert(position, line)
-        if entry.key == "via":
-            self._via = None
+        self._forget(entry.key)
 
     def append(self, name: str, value: str) -> None:
         """Add a line after all others."""
-        entry = header_name(name)
+        entry = _built_name(name)
         self.lines.append(checked_line(entry.spelled, value))
         self.names.append(entry.key)
 
@@ -173,7 +179,7 @@ class Message:
 
     def replace(self, name: str, value: str) -> None:
         """Put this value in place of the first line with this name (or after all others) and drop its further lines."""
-        entry = header_name(name)
+        entry = _built_name(name)
         line = checked_line(entry.spelled, value)
         if entry.key not in self.names:
             self.names.append(entry.key)
@@ -188,16 +194,22 @@ class Message:
         self._forget(entry.key)
 
     def remove_first_value(self, key: str) -> None:
-        """Take the topmost value off a list header, be it a line or one of several on a line (7.3.1)."""
+        """Take the topmost value off a list header, be it a line or one of several on a line (7.3.1).
+
+        Raises LocalError when there is none.
+        """
+        if key not in self.names:
+            raise LocalError(f"no {header_name(key).spelled} to take a value from")
         position = self.names.index(key)
         value = self.value_at(position)
         if key == "via":
             via = parse_via(value)
-            rest = value[via.size + 1 :].strip() if via.more else ""
+            rest = value[via.size + 1 :].strip(SPACE) if via.more else ""
         else:
             rest = ", ".join(split_commas(value)[1:]) if "," in value else ""
         if rest:
-            self.lines[position] = f"{header_name(key).spelled}: {rest}"
+            line = self.lines[position]
+            self.lines[position] = f"{line[: line.index(':')]}: {rest}"
         else:
             del self.names[position]
             del self.lines[position]
@@ -285,13 +297,31 @@ class Response(Message):
 
 def checked_line(spelled: str, value: str) -> str:
     """`Name: value` for a value built here. Raises LocalError for one that would break out of its line."""
-    if _LINE_BREAK.search(value) is not None:
-        raise LocalError(f"{spelled} cannot hold a line break or NUL: {shown(value)}")
+    if _UNWRITABLE.search(value) is not None:
+        raise LocalError(f"{spelled} cannot hold a line break, NUL or surrogate: {shown(value)}")
     return f"{spelled}: {value}"
 
 
+def checked_reason(status: int, reason: str) -> str:
+    """A reason phrase built here, the default one for "". Raises LocalError for what no status line can hold."""
+    if not 100 <= status <= 699:
+        raise LocalError(f"not a status: {status}")
+    if not reason:
+        return reason_phrase(status)
+    if _UNWRITABLE.search(reason) is not None:
+        raise LocalError(f"a reason phrase cannot hold a line break, NUL or surrogate: {shown(reason)}")
+    return reason
+
+
+def _built_name(name: str) -> HeaderName:
+    try:
+        return header_name(name)
+    except ParseError as error:
+        raise LocalError(str(error)) from None
+
+
 def build_request(method: str, uri: str, headers: Headers, body: bytes = b"") -> Request:
-    """A request built here; the headers are validated, and Content-Length is added.
+    """A request built here; the headers can be written, and Content-Length is added when it is not among them.
 
     Raises LocalError for a method or header that cannot be written, ParseError for a URI that is none.
     """
@@ -305,12 +335,7 @@ def build_request(method: str, uri: str, headers: Headers, body: bytes = b"") ->
 
 def build_response(status: int, reason: str, headers: Headers, body: bytes = b"") -> Response:
     """A response built here; `reason` "" stands for the default phrase."""
-    if not 100 <= status <= 699:
-        raise LocalError(f"not a status: {status}")
-    reason = reason or reason_phrase(status)
-    if _LINE_BREAK.search(reason) is not None:
-        raise LocalError(f"a reason phrase cannot hold a line break or NUL: {shown(reason)}")
-    response = Response(status, reason, [], [], body)
+    response = Response(status, checked_reason(status, reason), [], [], body)
     _fill(response, headers)
     return response
 
@@ -334,7 +359,7 @@ def response_to(
 
     `to_tag` is added to To when the request has none there; "a 100 (Trying) response" may go without.
     """
-    response = Response(status, reason or reason_phrase(status), [], [], body)
+    response = Response(status, checked_reason(status, reason), [], [], body)
     names = response.names
     lines = response.lines
     for position, name in enumerate(request.names):
@@ -345,7 +370,7 @@ def response_to(
             names.append(name)
             line = request.lines[position]
             if to_tag and not tag_of(request.value_at(position)):
-                line = f"{line.rstrip()};tag={to_tag}"
+                line = f"{line.rstrip(_WHITE)};tag={to_tag}"
             lines.append(line)
         elif name == "timestamp" and status == 100:
             # 8.2.6.1: "any Timestamp header field present in the request MUST be copied into this 100 response".
@@ -358,6 +383,7 @@ def response_to(
     if headers:
         for header, value in headers:
             response.append(header, value)
-    names.append("content-length")
-    lines.append(f"Content-Length: {len(body)}")
+    if "content-length" not in names:
+        names.append("content-length")
+        lines.append(f"Content-Length: {len(body)}")
     return response

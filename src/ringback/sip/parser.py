@@ -1,18 +1,19 @@
 """From bytes to messages (RFC 3261 sections 7 and 25).
 
-`parse` reads one complete message, a datagram or what `framing` cut out of a stream. It checks what every element has to
-check: the start line, that each line is a header, that the headers which steer a message are there and stand once, and
-that the body is whole. All else is read when it is asked for, by the typed views.
+`parse` reads one complete message, a datagram or what `framing` cut out of a stream. It checks what every element has
+to check: the start line, that each line is a header, that the headers which steer a message are there and stand once,
+and that the body is whole. All else is read when it is asked for, by the typed views.
 
 It raises nothing but ParseError, and its time is linear in the length of its input.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from ringback.errors import ParseError
-from ringback.sip.grammar import is_token, number, shown
+from ringback.sip.grammar import SPACE, is_host, is_token, number, shown
 from ringback.sip.headers import (
     CALL_ID_BIT,
     CONTENT_LENGTH_BIT,
@@ -39,18 +40,24 @@ _NEEDED_NAMES: Final = (
     (CSEQ_BIT, "CSeq"),
 )
 METHODS: Final = frozenset(
-    "INVITE ACK BYE CANCEL REGISTER OPTIONS PRACK SUBSCRIBE NOTIFY PUBLISH INFO REFER MESSAGE UPDATE".split()
+    (
+        *("INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "PRACK"),
+        *("SUBSCRIBE", "NOTIFY", "PUBLISH", "INFO", "REFER", "MESSAGE", "UPDATE"),
+    )
 )
 
 
 def parse(data: bytes, largest: int = LARGEST_MESSAGE) -> Request | Response:
     """Read one message. Octets after the Content-Length are dropped (18.3).
 
-    Raises ParseError with the status to answer with: 400, 413 for a message over `largest` octets, 505 for another
-    version of SIP.
+    Raises ParseError with the status to answer with: 400, 505 for another version of SIP, 513 for a message over
+    `largest` octets or with more lines than anybody needs, 501 for an unknown method that CSeq does not name.
     """
     if len(data) > largest:
         raise ParseError(f"a message of {len(data)} octets, over {largest}", 513)
+    if data[:1] == b"\r":
+        # 7.5: "Implementations … MUST ignore any CRLF appearing before the start-line".
+        data = data.lstrip(b"\r\n")
     end = data.find(b"\r\n\r\n")
     if end < 0:
         raise ParseError("no empty line ends the headers")
@@ -80,6 +87,7 @@ def read_names(lines: list[str]) -> tuple[list[str], int]:
         raise ParseError(f"more than {MOST_LINES} header lines", 513)
     names: list[str] = []
     seen = 0
+    vias = 0
     folded = False
     for line in lines:
         colon = line.find(":")
@@ -95,7 +103,9 @@ def read_names(lines: list[str]) -> tuple[list[str], int]:
             entry = header_name(line[:colon].rstrip(" \t"))
         bit = entry.bit
         if bit:
-            if seen & bit and bit != VIA_BIT:
+            if bit == VIA_BIT:
+                vias += 1 + line.count(",") if "," in line else 1
+            elif seen & bit:
                 raise ParseError(f"more than one {entry.spelled}")
             seen |= bit
         if "\n" in line or "\r" in line:
@@ -103,9 +113,23 @@ def read_names(lines: list[str]) -> tuple[list[str], int]:
         names.append(entry.key)
     if folded:
         names = _join_folds(names, lines)
-    if names.count("via") > MOST_VIAS or names.count("route") > MOST_ROUTES or names.count("record-route") > MOST_ROUTES:
-        raise ParseError("too many Via or Route lines", 513)
+    if vias > MOST_VIAS:
+        raise ParseError(f"more than {MOST_VIAS} Vias", 513)
+    if "route" in names:
+        _count_routes(names, lines, "route")
+    if "record-route" in names:
+        _count_routes(names, lines, "record-route")
     return names, seen
+
+
+def _count_routes(names: list[str], lines: list[str], key: str) -> None:
+    total = 0
+    for position, name in enumerate(names):
+        if name == key:
+            # A comma in a URI counts as well: nobody comes near the limit.
+            total += 1 + lines[position].count(",")
+    if total > MOST_ROUTES:
+        raise ParseError(f"more than {MOST_ROUTES} routes", 513)
 
 
 def _join_folds(names: list[str], lines: list[str]) -> list[str]:
@@ -127,7 +151,7 @@ def _join_folds(names: list[str], lines: list[str]) -> list[str]:
 
 
 def _content_length(line: str) -> int:
-    digits = line[line.index(":") + 1 :].strip()
+    digits = line[line.index(":") + 1 :].strip(" \t\r\n")
     return number(digits, "Content-Length", 2**31)
 
 
@@ -159,8 +183,10 @@ def _response(start: str, names: list[str], lines: list[str], body: bytes) -> Re
     version, _, rest = start.partition(" ")
     if version != "SIP/2.0":
         _check_version(version, start)
-    code, space, reason = rest.partition(" ")
-    if len(code) != 3 or not (code.isascii() and code.isdigit()) or not space or not 100 <= int(code) <= 699:
+    code, _, reason = rest.partition(" ")
+    # RFC 4475 3.1.1.13: "The space character after the reason code is required. If it were not present … a liberal
+    # receiver would accept it anyway".
+    if len(code) != 3 or not (code.isascii() and code.isdigit()) or not 100 <= int(code) <= 699:
         raise ParseError(f"not a status line: {shown(start)}")
     return Response(int(code), reason, names, lines, body)
 
@@ -175,35 +201,62 @@ def _check_version(version: str, start: str) -> None:
 
 
 def salvage(data: bytes) -> Request | None:
-    """Of a request that `parse` refused, what is needed to answer it; None when that cannot be had.
+    """Of a request that `parse` or a typed view refused, what is needed to answer it; None when that cannot be had.
 
-    The result is fit for `response_to` and for nothing else: of each needed header the first is kept.
+    The result is fit for `response_to` and for nothing else. Its topmost Via can be read and it has a CSeq, so that the
+    sender can match the response; of From, To and Call-ID the first is kept if there is one (RFC 4475 3.3.1 and 3.3.8).
     """
     end = data.find(b"\r\n\r\n")
-    text = (data if end < 0 else data[:end])[:LARGEST_MESSAGE].decode("utf-8", "surrogateescape")
+    text = (data if end < 0 else data[:end])[:LARGEST_MESSAGE].decode("utf-8", "surrogateescape").lstrip("\r\n")
     lines = text.split("\r\n")
-    method, _, rest = lines[0].strip().partition(" ")
-    if not is_token(method) or method == "ACK" or method.upper().startswith("SIP/") or "SIP/" not in rest.upper():
+    method, _, rest = lines[0].strip(SPACE).partition(" ")
+    if not is_token(method) or method == "ACK" or "SIP/" not in rest.upper():
         return None
-    request = Request(method, rest.strip().partition(" ")[0] or "sip:invalid", [], [], b"")
+    request = Request(method, rest.strip(SPACE).partition(" ")[0] or "sip:invalid", [], [], b"")
+    names = request.names
+    kept = False
     for line in lines[1 : MOST_LINES + 1]:
-        name, colon, _ = line.partition(":")
-        name = name.rstrip(" \t")
-        if not colon or not is_token(name) or "\n" in line or "\r" in line:
+        if line.startswith((" ", "\t")):
+            if kept and "\n" not in line and "\r" not in line:
+                request.lines[-1] += "\r\n" + line
             continue
-        key = header_name(name).key
-        if key == "via" or (key in ("from", "to", "call-id", "cseq") and key not in request.names):
-            request.names.append(key)
-            request.lines.append(line)
-    for key in ("via", "from", "to", "call-id", "cseq"):
-        if key not in request.names:
-            return None
-    return _checked_salvage(request)
-
-
-def _checked_salvage(request: Request) -> Request | None:
-    try:
-        via = request.via
-    except ParseError:
+        name, colon, _ = line.partition(":")
+        name = name.rstrip(SPACE)
+        kept = False
+        if colon and is_token(name) and "\n" not in line and "\r" not in line:
+            key = header_name(name).key
+            if key == "via" or (key in ("from", "to", "call-id", "cseq") and key not in names):
+                names.append(key)
+                request.lines.append(line)
+                kept = True
+    if "via" not in names or "cseq" not in names:
         return None
-    return request if via.host else None
+    return _with_readable_via(request)
+
+
+# Of a Via that breaks the grammar further on: transport, address and port, and the branch if it can be told.
+_VIA_HEAD: Final = re.compile(
+    r"([^\s/]+/[^\s/]+/[^\s/;,]+[ \t]+(\[[^\s\];,]*\]|[^\s:;,\[]+)(?::[0-9]{1,5})?)[ \t]*(?:[;,]|\Z)"
+)
+_VIA_BRANCH: Final = re.compile(r";[ \t]*branch[ \t]*=[ \t]*([A-Za-z0-9\-.!%*_+`'~]+)", re.IGNORECASE)
+
+
+def _with_readable_via(request: Request) -> Request | None:
+    if _has_readable_via(request):
+        return request
+    position = request.names.index("via")
+    value = request.value_at(position)
+    head = _VIA_HEAD.match(value)
+    if head is None or not is_host(head.group(2)):
+        return None
+    branch = _VIA_BRANCH.search(value)
+    request.lines[position] = f"Via: {head.group(1)}" + (f";branch={branch.group(1)}" if branch is not None else "")
+    request.reread_via()
+    return request if _has_readable_via(request) else None
+
+
+def _has_readable_via(request: Request) -> bool:
+    try:
+        return request.via.host != ""
+    except ParseError:
+        return False

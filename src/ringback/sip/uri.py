@@ -10,18 +10,26 @@ import re
 from typing import Final
 
 from ringback.errors import ParseError
-from ringback.sip.grammar import is_host, is_token, number, parse_parameters, shown, unescape
+from ringback.sip.grammar import canonical_host, is_host, number, parse_parameters, shown, unescape
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+\-.]*\Z")
-# user = 1*( unreserved / escaped / user-unreserved ); letters beyond ASCII are let through as they came.
-_USER: Final = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/#\[\]\x80-\U0010ffff]|%[0-9A-Fa-f]{2})+\Z")
-_PASSWORD: Final = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()&=+$,]|%[0-9A-Fa-f]{2})*\Z")
-_PARAMETER: Final = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()\[\]/:&+$\x80-\U0010ffff]|%[0-9A-Fa-f]{2})+\Z")
-_FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f<>\"]")
-_TEL_NUMBER: Final = re.compile(r"\+?[0-9A-Fa-f*#\-.()]+\Z")
+# user = 1*( unreserved / escaped / user-unreserved ); letters beyond ASCII are let through as they came, and "#", which
+# dial strings hold.
+_USER_CHARACTERS: Final = r"[A-Za-z0-9\-_.!~*'()&=+$,;?/#\[\]\x80-\U0010ffff]*+"
+_USER: Final = re.compile(rf"{_USER_CHARACTERS}(?:%[0-9A-Fa-f]{{2}}{_USER_CHARACTERS})*+\Z")
+_PASSWORD_CHARACTERS: Final = r"[A-Za-z0-9\-_.!~*'()&=+$,]*+"
+_PASSWORD: Final = re.compile(rf"{_PASSWORD_CHARACTERS}(?:%[0-9A-Fa-f]{{2}}{_PASSWORD_CHARACTERS})*+\Z")
+_VALUE_CHARACTERS: Final = r"[A-Za-z0-9\-_.!~*'()\[\]/:&+$\x80-\U0010ffff]*+"
+_VALUE: Final = re.compile(rf"{_VALUE_CHARACTERS}(?:%[0-9A-Fa-f]{{2}}{_VALUE_CHARACTERS})*+\Z")
+# What no URI holds: control characters, space, quotes, angle brackets, and what cannot be written as octets.
+_FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f<>\"\ud800-\udc7f\udd00-\udfff]")
+# RFC 3966 section 3: global-number-digits and local-number-digits.
+_TEL_NUMBER: Final = re.compile(r"\+[\-.()]*+[0-9][0-9\-.()]*+\Z|[\-.()]*+[0-9A-Fa-f*#][0-9A-Fa-f*#\-.()]*+\Z")
 _VISUAL: Final = str.maketrans("", "", "-.()")
-# An escape that stands for a character which needs none: both spellings are equal (19.1.4).
-_UNRESERVED: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.!~*'()")
+_HEX_PAIR: Final = re.compile(rb"[0-9A-Fa-f]{2}")
+# Octets whose escape is not the same as the character itself (19.1.4): the reserved set of RFC 2396, what a URI cannot
+# hold unescaped, and "%", because what was unescaped is never unescaped again.
+_KEPT_ESCAPED: Final = frozenset(b';/?:@&=+$,%"<>\x7f') | frozenset(range(33))
 #: Parameters that count in a comparison even when just one of the URIs has them (19.1.4).
 _TELLING: Final = ("user", "ttl", "method", "maddr", "transport")
 LONGEST_URI: Final = 8192
@@ -97,12 +105,15 @@ class Uri:
         """The canonical form under which a registrar files it (RFC 3261 10.3 step 5).
 
         "all URI parameters are removed (including the user-param), and any escaped characters are converted to their
-        unescaped form": user@host, the port when it is not the default, SIP and SIPS alike.
+        unescaped form": user@host, the port when it is not the default, SIP and SIPS alike. A tel URI gives its number
+        without visual separators, any other URI its text.
         """
-        user = unescape(self.user) if "%" in self.user else self.user
         if self.scheme == "tel":
-            return user.partition(";")[0].translate(_VISUAL).lower()
-        host = self.host.rstrip(".")
+            return self.user.translate(_VISUAL).lower()
+        if not self.is_sip:
+            return self.text
+        user = unescape(self.user) if "%" in self.user else self.user
+        host = canonical_host(self.host) if self.host.startswith("[") else self.host.rstrip(".")
         port = self.port
         if port is not None and port != (5061 if self.scheme == "sips" else 5060):
             host = f"{host}:{port}"
@@ -111,7 +122,11 @@ class Uri:
     def without(self, *names: str) -> Uri:
         """The same URI with these parameters and all its headers left out."""
         kept = {name: value for name, value in self.parameters.items() if name not in names}
-        return build_uri(self.scheme, self.user, self.host, self.port, kept, self.password)
+        if self.is_sip:
+            return build_uri(self.scheme, self.user, self.host, self.port, kept, self.password)
+        if self.scheme == "tel":
+            return parse_uri(f"tel:{self.user}{written_parameters(kept)}")
+        return self
 
     def equivalent(self, other: Uri) -> bool:
         """Whether both name the same thing by RFC 3261 19.1.4 (tel: RFC 3966 section 4; others: same text)."""
@@ -121,14 +136,17 @@ class Uri:
         if self.scheme == "tel":
             return _same_number(self, other)
         if not self.is_sip:
-            return self.text == other.text
-        if _canonical(self.user) != _canonical(other.user) or self.host != other.host or self.port != other.port:
-            # "the userinfo of SIP and SIPS URIs is case-sensitive"; a port that is left out and the default port
-            # do not match.
+            return self.user == other.user
+        # "the userinfo of SIP and SIPS URIs is case-sensitive … including userinfo containing passwords".
+        if _canonical(self.user) != _canonical(other.user):
             return False
         if (self.password is None) != (other.password is None):
+            # "A URI omitting the password component will not match a URI that includes one."
             return False
         if _canonical(self.password or "") != _canonical(other.password or ""):
+            return False
+        # "A URI omitting the optional port component will not match a URI explicitly declaring port 5060."
+        if self.port != other.port or canonical_host(self.host) != canonical_host(other.host):
             return False
         return _same_parameters(self.parameters, other.parameters) and _same_headers(self.headers, other.headers)
 
@@ -162,7 +180,7 @@ def _parse_sip(text: str, scheme: str, rest: str) -> Uri:
         if "@" in rest.partition("?")[0]:
             raise ParseError(f"more than one '@' in {shown(text)}")
         user, colon, secret = userinfo.partition(":")
-        if _USER.match(user) is None:
+        if not user or _USER.match(user) is None:
             raise ParseError(f"not a user part: {shown(text)}")
         if colon:
             if _PASSWORD.match(secret) is None:
@@ -173,7 +191,7 @@ def _parse_sip(text: str, scheme: str, rest: str) -> Uri:
     host, port = parse_host_port(parts[0], text)
     parameters: dict[str, str | None] = {}
     if len(parts) > 1:
-        parameters = parse_parameters_of_uri(parts, text)
+        parameters = _parse_uri_parameters(parts, text)
     return Uri(text, scheme, user, password, host, port, parameters, headers)
 
 
@@ -187,6 +205,12 @@ def parse_host_port(hostport: str, whole: str) -> tuple[str, int | None]:
         if end < 0 or (tail and not tail.startswith(":")):
             raise ParseError(f"not a host: {shown(whole)}")
         colon, digits = tail[:1], tail[1:]
+        if ":::" in host and "." in host:
+            # RFC 5118 4.10: the grammar of RFC 3261 gives "[2001:db8:::192.0.2.1]", with a colon too many before the
+            # IPv4 part, and "an implementation must tolerate both".
+            before, _, after = host.partition(":::")
+            if ":" not in after:
+                host = f"{before}::{after}"
     else:
         host, colon, digits = hostport.partition(":")
     if not is_host(host):
@@ -198,13 +222,24 @@ def parse_host_port(hostport: str, whole: str) -> tuple[str, int | None]:
     return host.lower(), port
 
 
-def parse_parameters_of_uri(parts: list[str], whole: str) -> dict[str, str | None]:
-    """The `;name=value` pieces of a SIP URI, from the second one on."""
+def _parse_uri_parameters(parts: list[str], whole: str) -> dict[str, str | None]:
     parameters = parse_parameters(parts, 1)
+    escaped = False
     for name, value in parameters.items():
-        if value is not None and _PARAMETER.match(value) is None:
+        if value is not None and _VALUE.match(value) is None:
             raise ParseError(f"URI parameter {name} holds what it must not: {shown(whole)}")
-    return parameters
+        if "%" in name:
+            escaped = True
+    if not escaped:
+        return parameters
+    # "pname = 1*paramchar" may be escaped: "%6C%72" is the parameter lr (RFC 4475 3.1.1.3).
+    plain: dict[str, str | None] = {}
+    for name, value in parameters.items():
+        name = _canonical(name).lower()
+        if name in plain:
+            raise ParseError(f"parameter {name} stands twice")
+        plain[name] = value
+    return plain
 
 
 def _parse_tel(text: str, rest: str) -> Uri:
@@ -230,9 +265,15 @@ def build_uri(
     text += f"[{host}]" if ":" in host and not host.startswith("[") else host
     if port is not None:
         text += f":{port}"
-    for name, value in (parameters or {}).items():
+    return parse_uri(text + written_parameters(parameters or {}))
+
+
+def written_parameters(parameters: dict[str, str | None]) -> str:
+    """`;name=value` for each parameter, `;name` for one without a value."""
+    text = ""
+    for name, value in parameters.items():
         text += f";{name}" if value is None else f";{name}={value}"
-    return parse_uri(text)
+    return text
 
 
 def escape_user(user: str) -> str:
@@ -248,17 +289,22 @@ def escape_user(user: str) -> str:
 
 
 def _canonical(text: str) -> str:
-    """Escapes that are not needed undone and the others in upper case, so that equal parts have one spelling."""
+    """Escapes that are not needed undone and the others in upper case, so that equal parts have one spelling.
+
+    "Characters other than those in the 'reserved' set (see RFC 2396) are equivalent to their '%' HEX HEX encoding."
+    """
     if "%" not in text:
         return text
-    parts = text.split("%")
+    parts = text.encode("utf-8", "surrogateescape").split(b"%")
     out = [parts[0]]
     for part in parts[1:]:
-        character = chr(int(part[:2], 16))
-        # "Characters other than those in the 'reserved' set are equivalent to their '%' HEX HEX encoding."
-        out.append(character if character in _UNRESERVED else "%" + part[:2].upper())
+        if _HEX_PAIR.match(part) is None:
+            out.append(b"%" + part)
+            continue
+        octet = int(part[:2], 16)
+        out.append(b"%" + part[:2].upper() if octet in _KEPT_ESCAPED else bytes((octet,)))
         out.append(part[2:])
-    return "".join(out)
+    return b"".join(out).decode("utf-8", "surrogateescape")
 
 
 def _same_parameters(ours: dict[str, str | None], theirs: dict[str, str | None]) -> bool:
@@ -291,8 +337,9 @@ def _header_parts(headers: str) -> list[tuple[str, str]]:
 
 
 def _same_number(ours: Uri, theirs: Uri) -> bool:
-    # RFC 3966 section 4: "URI comparisons are case-insensitive", visual separators mean nothing, and the order of
-    # parameters does not count.
+    # RFC 3966 section 4: both are global (with "+") or both local; "URI comparisons are case-insensitive"; the digits
+    # are equal "after removing all visual separators"; "If one URI has a parameter name not found in the other, the two
+    # URIs are not equal", and the order of parameters does not count.
     if ours.user.translate(_VISUAL).lower() != theirs.user.translate(_VISUAL).lower():
         return False
     return _tel_parameters(ours) == _tel_parameters(theirs)
@@ -301,6 +348,8 @@ def _same_number(ours: Uri, theirs: Uri) -> bool:
 def _tel_parameters(uri: Uri) -> dict[str, str]:
     plain: dict[str, str] = {}
     for name, value in uri.parameters.items():
-        text = (value or "").lower()
-        plain[name] = text.translate(_VISUAL) if name in ("ext", "phone-context") and is_token(text) else text
+        text = _canonical(value or "").lower()
+        # "phone-context … is compared as a host name if it is a 'domainname' or digit by digit if it is
+        # 'global-number-digits' … after removing all 'visual-separator' characters"; ext holds digits only.
+        plain[name] = text.translate(_VISUAL) if name == "ext" or text.startswith("+") else text
     return plain
