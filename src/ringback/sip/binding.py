@@ -270,7 +270,7 @@ class _Registration:
                 self.changes.append(Change(UNREGISTERED, binding))
             return
         self._check_interval(contact.requested)
-        self._check_contact(contact.uri)
+        self._check_contact(contact)
         binding = self._binding(contact)
         if contact.instance:
             binding.gruu = self._epoch(contact, found)
@@ -315,7 +315,8 @@ class _Registration:
             # (Interval Too Brief)."
             raise RemoteError(423, "Interval Too Brief")
 
-    def _check_contact(self, uri: Uri) -> None:
+    def _check_contact(self, contact: Contact) -> None:
+        uri = contact.uri
         if uri.scheme not in self.policy.schemes:
             # RFC 5627 5.1: "If the contact is not a SIP URI, the REGISTER request MUST be rejected with a 403."
             raise RemoteError(403, f"a Contact cannot be a {uri.scheme}: URI here")
@@ -331,7 +332,7 @@ class _Registration:
             if gruu is not None and gruu.aor == self.aor.aor():
                 raise RemoteError(403, "the Contact is a GRUU of the address of record")
         if self.policy.refused is not None:
-            reason = self.policy.refused(uri, self.source)
+            reason = self.policy.refused(uri, self.source, bool(self.path) or self._needs_flow(contact))
             if reason:
                 raise RemoteError(403, reason)
 

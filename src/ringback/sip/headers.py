@@ -6,6 +6,7 @@ Here stands what the transaction layer and a proxy read of every message. The ot
 from __future__ import annotations
 
 import re
+import sys
 from typing import Final
 
 from ringback.errors import ParseError
@@ -61,6 +62,8 @@ CALL_ID_BIT: Final = 4
 CSEQ_BIT: Final = 8
 CONTENT_LENGTH_BIT: Final = 16
 VIA_BIT: Final = 1 << 40
+#: Of Route and Record-Route, which may stand often.
+ROUTE_BIT: Final = 1 << 41
 
 #: RFC 3261 7.3.3 and the registry since: the one-letter form of a name.
 COMPACT: Final[dict[str, str]] = {
@@ -117,7 +120,10 @@ def _known_names() -> dict[str, HeaderName]:
     spellings = {name.lower(): name for name in _SPELLED}
     bits = {name: 1 << position for position, name in enumerate(SINGLE_NAMES)}
     bits["via"] = VIA_BIT
-    for key in {*spellings, *bits, *COMPACT.values()}:
+    bits["route"] = bits["record-route"] = ROUTE_BIT
+    for name in {*spellings, *bits, *COMPACT.values()}:
+        # Interned, so that a search in `Message.names` compares pointers.
+        key = sys.intern(name)
         spelled = spellings.get(key, key.title())
         entry = HeaderName(key, spelled, bits.get(key, 0))
         table[key] = table[spelled] = table[key.title()] = table[key.upper()] = entry
@@ -156,17 +162,33 @@ class Via:
     more        whether another value follows on the same line
     """
 
-    __slots__ = ("branch", "host", "more", "port", "received", "rport", "size", "transport")
+    __slots__ = ("_host", "_port", "branch", "more", "received", "rport", "sent_by", "size", "transport")
 
-    def __init__(self, transport: str, host: str, port: int, branch: str, received: str, rport: int) -> None:
+    def __init__(self, transport: str, sent_by: str) -> None:
         self.transport: str = transport
-        self.host: str = host
-        self.port: int = port
-        self.branch: str = branch
-        self.received: str = received
-        self.rport: int = rport
+        #: The sent-by as it was written; read when host or port is asked for.
+        self.sent_by: str = sent_by
+        self.branch: str = ""
+        self.received: str = ""
+        self.rport: int = -1
         self.size: int = 0
         self.more: bool = False
+        self._host: str = ""
+        self._port: int = 0
+
+    @property
+    def host(self) -> str:
+        """The host of the sent-by. Raises ParseError."""
+        if not self._host:
+            self._host, self._port = _parse_sent_by(self.sent_by)
+        return self._host
+
+    @property
+    def port(self) -> int:
+        """The port of the sent-by, 0 when none is written. Raises ParseError."""
+        if not self._host:
+            self._host, self._port = _parse_sent_by(self.sent_by)
+        return self._port
 
 
 _PROTOCOLS: Final[dict[str, str]] = {
@@ -192,8 +214,9 @@ def parse_via(value: str) -> Via:
     transport = _PROTOCOLS.get(protocol)
     if transport is None:
         transport, sent_by = _via_protocol(parts[0])
-    via = Via(transport, "", 0, "", "", -1)
-    _via_sent_by(via, sent_by.strip(SPACE), value)
+    via = Via(transport, sent_by.strip(SPACE))
+    if not via.sent_by:
+        raise ParseError(f"a Via without an address: {shown(value)}")
     if len(parts) > MOST_VIA_PARAMETERS:
         raise ParseError(f"a Via with over {MOST_VIA_PARAMETERS} parameters")
     for position in range(1, len(parts)):
@@ -219,20 +242,19 @@ def _via_protocol(text: str) -> tuple[str, str]:
     return words[0].upper(), words[2]
 
 
-def _via_sent_by(via: Via, sent_by: str, value: str) -> None:
+def _parse_sent_by(sent_by: str) -> tuple[str, int]:
     if _SENT_BY.match(sent_by) is None:
         # COLON = SWS ":" SWS: space is allowed around it, and nowhere else.
         host, colon, port = sent_by.rpartition(":")
         if colon and not port.endswith("]"):
             sent_by = f"{host.rstrip(SPACE)}:{port.lstrip(SPACE)}"
-        via.host, number_or_none = parse_host_port(sent_by, value)
-        via.port = number_or_none or 0
-        return
+        name, number_or_none = parse_host_port(sent_by, sent_by)
+        return name, number_or_none or 0
     host, _, port = sent_by.partition(":")
-    via.host = host.lower()
-    via.port = int(port)
-    if via.port > 65535 or via.port == 0:
-        raise ParseError(f"not a port in Via: {shown(value)}")
+    value = int(port)
+    if value > 65535 or value == 0:
+        raise ParseError(f"not a port in Via: {shown(sent_by)}")
+    return host.lower(), value
 
 
 def _via_parameter(via: Via, name: str, equals: str, content: str) -> None:

@@ -201,12 +201,13 @@ class Message:
         if key not in self.names:
             raise LocalError(f"no {header_name(key).spelled} to take a value from")
         position = self.names.index(key)
-        value = self.value_at(position)
-        if key == "via":
-            via = parse_via(value)
-            rest = value[via.size + 1 :].strip(SPACE) if via.more else ""
-        else:
-            rest = ", ".join(split_commas(value)[1:]) if "," in value else ""
+        rest = ""
+        if "," in self.lines[position]:
+            value = self.value_at(position)
+            if key == "via":
+                rest = value[self.via.size + 1 :].strip(SPACE)
+            else:
+                rest = ", ".join(split_commas(value)[1:])
         if rest:
             line = self.lines[position]
             self.lines[position] = f"{line[: line.index(':')]}: {rest}"
@@ -253,6 +254,10 @@ class Request(Message):
             target = parse_uri(self.uri)
             self._target = target
         return target
+
+    def know_target(self, target: Uri) -> None:
+        """The Request-URI was read before: take that."""
+        self._target = target
 
     def retarget(self, uri: str) -> None:
         """Put another Request-URI in place."""

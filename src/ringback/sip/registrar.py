@@ -33,8 +33,9 @@ REFRESHED: Final = "refreshed"
 UNREGISTERED: Final = "unregistered"
 EXPIRED: Final = "expired"
 
-#: Says why a contact must not be registered from a flow, or "": it leads back to this server, say.
-Refused = Callable[[Uri, Flow], str]
+#: Says why a contact must not be registered, or "": it leads back to this server, say. It is given the contact, the flow
+#: that the request came by, and whether the contact will be reached over that flow or over a Path instead of by its URI.
+Refused = Callable[[Uri, Flow, bool], str]
 
 
 class Binding:

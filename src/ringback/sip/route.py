@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import zlib
 from typing import Final
 
 from ringback.errors import ParseError
@@ -17,7 +18,7 @@ from ringback.sip.headers import parse_name_addr
 from ringback.sip.message import Request
 from ringback.sip.outbound import decode_flow_token
 from ringback.sip.transport import DEFAULT_PORTS, Flow, Listener
-from ringback.sip.uri import Uri, parse_uri
+from ringback.sip.uri import Uri
 
 _PLAIN: Final = "p"
 #: RFC 5393 5.3.3: "has a maximum allowable Incoming Max-Breadth value, which is RECOMMENDED to be 60".
@@ -30,7 +31,7 @@ MAX_FORWARDS: Final = 70
 class Self:
     """What names this element: its domains and the addresses of its listeners."""
 
-    __slots__ = ("_places", "domains")
+    __slots__ = ("_places", "domains", "tails")
 
     def __init__(self, domains: list[str], listeners: list[Listener]) -> None:
         self.domains: frozenset[str] = frozenset(domain.lower() for domain in domains)
@@ -48,6 +49,8 @@ class Self:
                 if digits == str(DEFAULT_PORTS[listener.transport]):
                     places.add(host)
         self._places: frozenset[str] = frozenset(places)
+        #: What follows the "@" in our own Record-Routes.
+        self.tails: frozenset[str] = frozenset(f"{listener.uri_tail}>" for listener in listeners)
 
     def owns(self, uri: Uri) -> bool:
         """Whether a SIP URI leads to this element (its maddr, when it has one, decides)."""
@@ -81,6 +84,14 @@ def plain_token(secret: bytes, call_id: str) -> str:
     return _PLAIN + digest.hexdigest()
 
 
+def _own_token(value: str, element: Self) -> str | None:
+    """The user part of a Route value just as we write it; None for any other."""
+    at = value.find("@")
+    if at > 0 and value.startswith("<sip:") and value[at + 1 :] in element.tails:
+        return value[5:at]
+    return None
+
+
 def preprocess(request: Request, element: Self, secret: bytes, flow: Flow) -> Route:
     """Strip what is ours off the route of a request that came in on `flow` (16.4). Raises ParseError."""
     route = Route()
@@ -92,7 +103,12 @@ def preprocess(request: Request, element: Self, secret: bytes, flow: Flow) -> Ro
     while "route" in request.names:
         value = request.value_at(request.names.index("route"))
         first = split_commas(value)[0] if "," in value else value
-        uri = parse_uri(first[1:-1]) if first[:5] == "<sip:" and first[-1:] == ">" else parse_name_addr(first).uri
+        own = _own_token(first, element)
+        if own is not None:
+            request.remove_first_value("route")
+            tokens.append(own)
+            continue
+        uri = parse_name_addr(first).uri
         # "If the first value in the Route header field indicates this proxy, the proxy MUST remove that value from the
         # request." RFC 5658 leaves two of ours there.
         if not uri.is_sip or not element.owns(uri):
@@ -140,7 +156,7 @@ def refusal(request: Request, prefix: str, mark: str) -> tuple[int, list[tuple[s
         # "If the Request-URI has a URI whose scheme is not understood by the proxy, the proxy SHOULD reject the request
         # with a 416 (Unsupported URI Scheme) response."
         return 416, [], f"no route for a {request.target.scheme}: URI"
-    if request.number("max-forwards", 255) == 0:
+    if check_max_forwards(request.header("max-forwards")) < 0:
         return 483, [], "Max-Forwards has reached 0"
     if looped(request, prefix, mark):
         return 482, [], "the request was here before, on its way to the same target"
@@ -169,11 +185,13 @@ def looped(request: Request, prefix: str, mark: str) -> bool:
 def loop_mark(request: Request) -> str:
     """The second part of our branches (RFC 5393 4.2.1).
 
-    It varies with what decides where the request goes, the Request-URI and the Route, and with the request's identity;
-    it does not vary with the method, so that CANCEL and ACK match.
+    It varies with what decides where the request goes, the Request-URI and the Route; it does not vary with the method,
+    so that CANCEL and ACK match.
     """
-    seed = f"{request.uri}|{request.header('route') or ''}|{request.call_id}|{request.from_tag}|{request.cseq.number}"
-    return "." + hashlib.blake2b(seed.encode("utf-8", "surrogateescape"), digest_size=5).hexdigest()
+    route = request.header("route")
+    seed = request.uri if route is None else f"{request.uri}|{route}"
+    # The mark is compared within the Vias of one request only, and RFC 5393 4.2.4 names CRC-32 as good enough.
+    return f".{zlib.crc32(seed.encode('utf-8', 'surrogateescape')):08x}"
 
 
 def check_max_forwards(text: str | None) -> int:

@@ -30,6 +30,8 @@ from ringback.sip.uri import Uri, parse_uri
 
 #: Server transactions that may run at a time; what comes above is answered with 503, statelessly.
 MOST_TRANSACTIONS: Final = 500_000
+#: Request-URIs remembered as read.
+MOST_TARGETS: Final = 4096
 
 
 class Event:
@@ -117,7 +119,7 @@ class Stack:
     instance   a token that no other process shares, of letters and digits
     """
 
-    __slots__ = ("_events", "_tags", "element", "explain", "instance", "layer", "secret")
+    __slots__ = ("_events", "_tags", "_targets", "element", "explain", "instance", "layer", "secret")
 
     def __init__(self, listeners: list[Listener], element: Self, secret: bytes, instance: str) -> None:
         self.layer: TransactionLayer = TransactionLayer(listeners, instance)
@@ -128,6 +130,7 @@ class Stack:
         self.explain: bool = False
         self._events: list[Event] = []
         self._tags: int = 0
+        self._targets: dict[str, Uri] = {}
 
     # the five verbs --------------------------------------------------------------------------------------------------
 
@@ -277,6 +280,14 @@ class Stack:
     # requests --------------------------------------------------------------------------------------------------------
 
     def _request(self, request: Request, flow: Flow, now: float) -> None:
+        target = self._targets.get(request.uri)
+        if target is None:
+            if len(self._targets) >= MOST_TARGETS:
+                self._targets.clear()
+            # Many requests name the same few URIs, and a Uri is a value that is never changed.
+            self._targets[request.uri] = request.target
+        else:
+            request.know_target(target)
         response_flow = self._stamp(request, flow)
         server = self.layer.server_of(request)
         if server is not None:
@@ -308,6 +319,8 @@ class Stack:
     def _stamp(self, request: Request, flow: Flow) -> Flow:
         """Note in the topmost Via where the request came from, and find where its responses go (18.2.1, 18.2.2)."""
         via = request.via
+        if via.rport < 0 and not via.received and via.sent_by == f"{flow.host}:{flow.port}":
+            return flow
         if via.received or via.host != flow.host or via.rport >= 0:
             self._note_source(request, flow)
             via = request.via

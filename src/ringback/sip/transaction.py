@@ -77,7 +77,7 @@ def server_key(request: Request) -> str:
         method = "INVITE"
     branch = via.branch
     if branch.startswith(MAGIC_COOKIE) and len(branch) > 7:
-        return f"{branch}|{via.host}:{via.port}|{method}"
+        return f"{branch}|{via.sent_by}|{method}"
     return old_server_key(request, method)
 
 
@@ -99,6 +99,17 @@ def client_key(branch: str, method: str) -> str:
 def response_key(response: Message) -> str:
     """The key of the client transaction that a response belongs to. Raises ParseError for a Via or CSeq that cannot be
     read."""
-    if not response.via.branch:
-        raise ParseError("a response without a branch in its topmost Via")
-    return client_key(response.via.branch, response.cseq.method)
+    line = response.lines[response.names.index("via")]
+    start = line.find(";branch=z9hG4bK")
+    comma = line.find(",")
+    if start > 0 and '"' not in line and (comma < 0 or start < comma):
+        # As we wrote it: nothing else of our Via matters, for nobody else knows the branch.
+        branch = line[start + 8 : comma] if comma > 0 else line[start + 8 :]
+        branch = branch.partition(";")[0]
+    else:
+        branch = response.via.branch
+        if not branch:
+            raise ParseError("a response without a branch in its topmost Via")
+    cseq = response.lines[response.names.index("cseq")]
+    # CANCEL shares its branch with what it cancels; for no other method has the CSeq to be read.
+    return client_key(branch, response.cseq.method) if "CANCEL" in cseq else branch
