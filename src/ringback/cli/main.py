@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ringback.cli import serve
+from ringback.cli import serve, user
 from ringback.errors import ConfigurationError, RingbackError
 
 __all__ = ["app", "main"]
@@ -19,11 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("serve")(serve.serve)
-
-
-@app.callback()
-def _commands() -> None:
-    """Keep the name of a command necessary, also when there is only one."""
+app.add_typer(user.app)
 
 
 def main() -> None:

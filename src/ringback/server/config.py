@@ -24,7 +24,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 from ringback.errors import ConfigurationError
 from ringback.server.settings import WIDEST_TRUSTED, Settings
 
-__all__ = ["PREFIX", "Mistakes", "load", "weak_password"]
+__all__ = ["PREFIX", "Mistakes", "load"]
 
 PREFIX: Final = "RINGBACK_"
 #: Variables that begin like settings and are none.
@@ -32,12 +32,6 @@ _OTHER_VARIABLES: Final = frozenset({"RINGBACK_PURE"})
 
 #: Keys whose values are paths; one that is relative in a file is meant from the file's folder.
 _PATHS: Final = ((), ("data",)), (("tls",), ("certificate", "key", "client_ca", "ca"))
-
-#: What attackers try first, beside the user's own name.
-WEAK_PASSWORDS: Final = frozenset(
-    " password passw0rd secret admin changeme default test letmein qwerty ringback 0000 1111 1234 12345 123456 1234567"
-    " 12345678 123456789 1234567890".split(" ")
-)
 
 
 class Mistakes(ConfigurationError):
@@ -50,16 +44,11 @@ class Mistakes(ConfigurationError):
         super().__init__("\n".join(self.lines))
 
 
-def weak_password(password: str, user: str) -> bool:
-    """Whether a password is one of those that are tried first: empty, well known, or the user's name."""
-    lowered = password.lower()
-    return lowered in WEAK_PASSWORDS or lowered in (user.lower(), user.lower()[::-1])
+def load(file: Path | None = None, options: Mapping[str, Any] | None = None, *, partial: bool = False) -> Settings:
+    """The configuration from `file`, the variables of the process, and `options` of the command line (nested dicts).
 
-
-def load(file: Path | None = None, options: Mapping[str, Any] | None = None) -> Settings:
-    """The configuration from `file`, the variables of the process and `options`, the command line's (nested by section).
-
-    Raises Mistakes.
+    `partial`: each value has to be allowed, but nothing need be there and nothing is refused; for commands that use
+    some of it. Raises Mistakes.
     """
     given = dict(options or {})
     written = _read(file) if file is not None else {}
@@ -83,7 +72,7 @@ def load(file: Path | None = None, options: Mapping[str, Any] | None = None) -> 
         settings = Loaded(**given)
     except ValidationError as error:
         lines += [sources.describe(details) for details in error.errors(include_url=False)]
-    if settings is not None:
+    if settings is not None and not partial:
         lines += [sources.line(location, text) for location, text in _refusals(settings)]
     if lines or settings is None:
         raise Mistakes(dict.fromkeys(lines))
