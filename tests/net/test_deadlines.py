@@ -1,55 +1,10 @@
 """Deadlines under a clock that the test moves."""
 
-from collections.abc import Callable
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.net.deadlines import Deadlines
-
-
-class HandTimer:
-    """A timer that `HandClock` fires."""
-
-    def __init__(self, when: float, callback: Callable[[], object]) -> None:
-        self.when = when
-        self.callback = callback
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-class HandClock:
-    """A clock moved by hand, and the timers on it."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.timers: list[HandTimer] = []
-        self.made = 0
-
-    def time(self) -> float:
-        return self.now
-
-    def call_later(self, delay: float, callback: Callable[[], object], /) -> HandTimer:
-        assert delay >= 0
-        timer = HandTimer(self.now + delay, callback)
-        self.timers.append(timer)
-        self.made += 1
-        return timer
-
-    def pending(self) -> list[HandTimer]:
-        self.timers = [timer for timer in self.timers if not timer.cancelled]
-        return self.timers
-
-    def advance(self, seconds: float) -> None:
-        end = self.now + seconds
-        while due := [timer for timer in self.pending() if timer.when <= end]:
-            timer = min(due, key=lambda candidate: candidate.when)
-            self.timers.remove(timer)
-            self.now = max(self.now, timer.when)
-            timer.callback()
-        self.now = end
+from tests.net.stream_kit import HandClock
 
 
 def build(*durations: float) -> tuple[HandClock, Deadlines[str], list[tuple[float, int, str]]]:
