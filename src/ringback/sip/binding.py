@@ -58,6 +58,8 @@ MOST_VALUES: Final = 32
 LONGEST_BINDING: Final = 8192
 #: 10.3 step 7: only what is "smaller than one hour" may be too brief.
 _HOUR: Final = 3600
+_UNSUPPORTED: Final = "Require names what is not supported here"
+_NO_PATH: Final = "a Path, but the user agent does not support it"
 #: "pref": feature parameters are stored and given to whoever asks for targets (RFC 3840 section 6).
 EXTENSIONS: Final = frozenset(("path", "outbound", "gruu", "pref"))
 
@@ -149,12 +151,12 @@ class _Registration:
         if missing:
             # 8.2.2.3: "The UAS MUST add an Unsupported header field, and list in it those options it does not
             # understand".
-            return Outcome(420, "", [("Unsupported", ", ".join(missing))], self.current, [])
+            return Outcome(420, "", [("Unsupported", ", ".join(missing))], self.current, [], _UNSUPPORTED)
         self.path = path_values(self.register)
         if self.path and "path" not in self.supported and not self.policy.path_unsupported:
             # RFC 3327 5.3: "The recommended policy is for the registrar to reject the request with a 420 'Bad
             # Extension' response indicating the Path extension."
-            return Outcome(420, "", [("Unsupported", "path")], self.current, [])
+            return Outcome(420, "", [("Unsupported", "path")], self.current, [], _NO_PATH)
         expired: list[Change] = []
         for binding in self.current:
             if binding.expires > self.now:
@@ -172,7 +174,12 @@ class _Registration:
             self.changes = expired + self.changes
         else:
             self.rows = self.rows if expired else self.current
-        return Outcome(200, "", self._headers(), self.rows, self.changes)
+        return Outcome(200, "", self._headers(), self.rows, self.changes, self._why())
+
+    def _why(self) -> str:
+        if not self.changes:
+            return "a query"
+        return ", ".join(f"{change.event} {change.binding.contact}" for change in self.changes)
 
     def _missing_extensions(self) -> list[str]:
         if "require" not in self.register.names:

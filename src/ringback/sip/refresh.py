@@ -73,7 +73,7 @@ def refresh(
     rows[place] = new
     headers: Headers = [("Contact", contact_value(binding, now)) for binding in rows]
     finish(headers, policy, date)
-    return Outcome(200, "", headers, rows, [Change(REFRESHED, new)])
+    return Outcome(200, "", headers, rows, [Change(REFRESHED, new)], "refreshed")
 
 
 def _plain_expires(register: Request, tail: str, policy: Policy) -> int:

@@ -33,8 +33,8 @@ REFRESHED: Final = "refreshed"
 UNREGISTERED: Final = "unregistered"
 EXPIRED: Final = "expired"
 
-#: Says why a contact must not be registered, or "": it leads back to this server, say. It is given the contact, the flow
-#: that the request came by, and whether the contact will be reached over that flow or over a Path instead of by its URI.
+#: Says why a contact must not be registered, or "": it leads back to this server, say. It is given the contact, the
+#: flow that the request came by, and whether the contact will be reached over that flow or a Path, not by its URI.
 Refused = Callable[[Uri, Flow, bool], str]
 
 
@@ -241,16 +241,20 @@ class Outcome:
     headers         of the response
     rows            the bindings as they shall be: to be stored before the response is sent
     changes         what is different; empty when there is nothing to store
+    why             for the decision's record: what was done, or why not
     """
 
-    __slots__ = ("changes", "headers", "reason", "rows", "status")
+    __slots__ = ("changes", "headers", "reason", "rows", "status", "why")
 
-    def __init__(self, status: int, reason: str, headers: Headers, rows: list[Binding], changes: list[Change]) -> None:
+    def __init__(
+        self, status: int, reason: str, headers: Headers, rows: list[Binding], changes: list[Change], why: str = ""
+    ) -> None:
         self.status: int = status
         self.reason: str = reason
         self.headers: Headers = headers
         self.rows: list[Binding] = rows
         self.changes: list[Change] = changes
+        self.why: str = why or reason
 
 
 def contact_value(binding: Binding, now: float) -> str:

@@ -1,0 +1,289 @@
+"""The registrar: REGISTER comes in, bindings go to the store, and only then the answer goes out (RFC 3261 10.3).
+
+`ringback.sip.binding` decides what becomes of the bindings; this is what stands around it: whose bindings they are, who
+may change them, and that a change is either stored or not acknowledged.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Final
+
+from ringback.errors import ParseError, StoreConflict, StoreError
+from ringback.server.app import ServerTransaction
+from ringback.server.location.served import Served
+from ringback.sip.binding import Binding, Change, Outcome, Policy, apply
+from ringback.sip.gruu import Gruus
+from ringback.sip.message import Request
+from ringback.sip.outbound import decode_flow_token
+from ringback.sip.registrar import EXPIRED, Refused
+from ringback.sip.transport import Flow, is_address
+from ringback.sip.uri import Uri
+from ringback.store.base import BindingRow, BindingRows, LocationStore
+
+#: How often a REGISTER is decided anew because others were changing the same address of record.
+ATTEMPTS: Final = 5
+#: Seconds after which a client may try again when nothing could be stored.
+RETRY_AFTER: Final = 10
+#: RFC 3680 4.6.1: a contact that was removed otherwise, by one who "still wishes the client to attempt to re-register".
+DEACTIVATED: Final = "deactivated"
+
+#: Is told the key of an address of record and what has happened to its bindings, after that is stored.
+Changed = Callable[[str, list[Change]], None]
+
+
+class Registrar:
+    """Answers REGISTER; it is the application for that method.
+
+    store    where bindings are kept
+    served   the addresses of record that are ours
+    policy   as `binding.apply` takes it
+    changed  is told what has changed
+    wall     the wall clock: bindings outlive the process
+    """
+
+    __slots__ = ("_connections", "_date", "_second", "changed", "policy", "served", "store", "wall")
+
+    def __init__(
+        self,
+        store: LocationStore,
+        served: Served,
+        policy: Policy,
+        changed: Changed | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.store: LocationStore = store
+        self.served: Served = served
+        self.policy: Policy = policy
+        self.changed: Changed | None = changed
+        self.wall: Callable[[], float] = wall
+        self._second: int = -1
+        self._date: str = ""
+        #: Number of a connection to the addresses of record that were registered over it.
+        self._connections: dict[int, set[str]] = {}
+
+    async def __call__(self, transaction: ServerTransaction) -> None:
+        """Answer one REGISTER."""
+        user = "" if transaction.trusted else transaction.user
+        outcome = await self.register(transaction.request, transaction.flow, user)
+        transaction.respond(outcome.status, outcome.reason, outcome.headers, why=outcome.why)
+
+    async def register(self, request: Request, source: Flow, user: str) -> Outcome:
+        """Carry out a REGISTER that came on `source`; what the outcome says is stored when this returns.
+
+        `user` is who has proved himself ("user@domain"), "" where nobody had to.
+        """
+        try:
+            address = self.served.address_of(request.required("to"))
+            valid = address is not None and self.served.covers(request.target, address.key)
+        except ParseError as error:
+            return Outcome(error.status, error.reason, [], [], [], error.reason)
+        if address is None or not valid:
+            # Step 5: "If the address-of-record is not valid for the domain in the Request-URI, the registrar MUST send
+            # a 404 (Not Found) response".
+            return Outcome(404, "", [], [], [], "the address of record is not of this domain")
+        if user and user != address.key:
+            # Step 4: "If the authenticated user is not authorized to modify bindings, the registrar MUST return a 403
+            # (Forbidden) and skip the remaining steps."
+            return Outcome(403, "", [], [], [], f"{user} may not register {address.key}")
+        now = self.wall()
+        for _ in range(ATTEMPTS):
+            try:
+                before = await self.store.bindings(address.key, now)
+                current = [binding_of(row) for row in before]
+                outcome = apply(request, current, now, self.policy, address.uri, source, self._date_at(now))
+                if outcome.changes:
+                    await self.store.replace(address.key, rows_of(outcome.rows, current, before), before, now)
+                    self._stored(address.key, source, outcome)
+                return outcome
+            except StoreConflict:
+                # "REGISTER requests MUST also be processed atomically": decide anew on what is there now.
+                continue
+            except StoreError as error:
+                return _unstored(str(error))
+        return _unstored(f"{address.key} was changed by others {ATTEMPTS} times meanwhile")
+
+    def _stored(self, key: str, source: Flow, outcome: Outcome) -> None:
+        if source.connection:
+            for change in outcome.changes:
+                if change.binding.flow:
+                    self._connections.setdefault(source.connection, set()).add(key)
+                    break
+        if self.changed is not None:
+            self.changed(key, outcome.changes)
+
+    def _date_at(self, now: float) -> str:
+        """The value of the Date header (20.17), made once a second."""
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._date = formatdate(second, usegmt=True)
+        return self._date
+
+    async def closed(self, flow: Flow) -> int:
+        """A connection is gone: let go of what was to be reached over it; how many bindings that was.
+
+        RFC 5626 section 7: "the proxy MUST invalidate all the bindings in the target set that use that flow (regardless
+        of AOR)". It is for connections that end by themselves: before the server stops, the bindings stay. Raises
+        StoreError; the bindings are then found out to be unreachable when they are used.
+        """
+        keys = self._connections.pop(flow.connection, None) if flow.connection else None
+        if not keys:
+            return 0
+        count = 0
+        for key in keys:
+            count += await self._let_go(key, flow.connection)
+        return count
+
+    async def _let_go(self, key: str, connection: int) -> int:
+        """Remove the bindings of one address of record that need a connection which is gone."""
+        for _ in range(ATTEMPTS):
+            now = self.wall()
+            before = await self.store.bindings(key, now)
+            kept: list[BindingRow] = []
+            changes: list[Change] = []
+            for row in before:
+                named = decode_flow_token(self.policy.flow_secret, row.flow) if row.flow else None
+                if named is None or named.connection != connection or opens_anew(row, named):
+                    kept.append(row)
+                else:
+                    changes.append(Change(DEACTIVATED, binding_of(row)))
+            if not changes:
+                return 0
+            try:
+                await self.store.replace(key, tuple(kept), before, now)
+            except StoreConflict:
+                continue
+            if self.changed is not None:
+                self.changed(key, changes)
+            return len(changes)
+        raise StoreConflict(f"{key} was changed by others {ATTEMPTS} times meanwhile")
+
+    async def sweep(self, limit: int) -> int:
+        """Remove expired bindings of the next `limit` addresses of record; how many there were.
+
+        To be called again and again: each call goes on where the last one ended. Raises StoreError.
+        """
+        removed = await self.store.sweep(self.wall(), limit)
+        count = 0
+        for key, rows in removed:
+            count += len(rows)
+            if self.changed is not None:
+                self.changed(key, [Change(EXPIRED, binding_of(row)) for row in rows])
+        return count
+
+
+def binding_policy(
+    served: Served,
+    secret: bytes,
+    default_expires: int = 3600,
+    min_expires: int = 60,
+    max_expires: int = 7200,
+    most_contacts: int = 10,
+    flow_timer: int = 0,
+) -> Policy:
+    """The policy of a registrar that keeps flows, gives GRUUs, and refuses contacts that lead astray.
+
+    `secret` (32 to 64 octets) makes flow tokens and GRUUs; the rest is as in `Policy`, in seconds.
+    """
+    policy = Policy(default_expires, min_expires, max_expires, most_contacts)
+    policy.flow_timer = flow_timer
+    policy.flow_secret = secret
+    policy.gruus = Gruus(secret)
+    policy.refused = refuse_astray(served)
+    return policy
+
+
+def refuse_astray(served: Served) -> Refused:
+    """Contacts that would make this server send to itself, or to services of its own machine."""
+
+    def refused(contact: Uri, source: Flow, has_flow: bool) -> str:
+        if served.element.owns(contact):
+            return "the Contact leads back to this server"
+        host = (contact.parameters.get("maddr") or contact.host).strip("[]")
+        if has_flow or not is_address(host) or not _is_inward(host) or _is_inward(source.host):
+            return ""
+        return "the Contact is an address of the server's own machine"
+
+    return refused
+
+
+def _is_inward(host: str) -> bool:
+    """Whether a packet to this address stays on the machine that sends it (or never leaves its link by intent)."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.is_loopback or address.is_unspecified or address.is_multicast or str(address) == "255.255.255.255"
+
+
+def opens_anew(row: BindingRow, flow: Flow) -> bool:
+    """Whether a contact can be reached by a new connection when `flow`, the one it was registered over, is gone.
+
+    An outbound flow can not: its user agent says so by reg-id. Else a Contact with the very address that the connection
+    came from names the listener of a user agent that no NAT hides.
+    """
+    if row.reg_id or flow.transport not in ("TCP", "TLS"):
+        return False
+    at = row.contact.rpartition("@")[2] if "@" in row.contact else row.contact.partition(":")[2]
+    host = at.partition(";")[0].partition("?")[0]
+    return host.strip("[]") == flow.host or host.rpartition(":")[0].strip("[]") == flow.host
+
+
+def binding_of(row: BindingRow) -> Binding:
+    """A stored row as the protocol core takes it."""
+    return Binding(
+        row.contact,
+        row.expires,
+        row.q,
+        row.call_id,
+        row.cseq,
+        row.instance,
+        row.reg_id,
+        row.path,
+        row.flow,
+        row.received,
+        row.parameters,
+        row.user_agent,
+        row.gruu,
+        row.updated,
+    )
+
+
+def rows_of(bindings: list[Binding], current: list[Binding], before: BindingRows) -> BindingRows:
+    """The bindings as rows to store; those of `current` that stay are the rows of `before` that they came from."""
+    if len(bindings) == 1:
+        return (row_of(bindings[0]),)
+    known = {id(binding): row for binding, row in zip(current, before, strict=True)}
+    return tuple(known.get(id(binding)) or row_of(binding) for binding in bindings)
+
+
+def row_of(binding: Binding) -> BindingRow:
+    """A binding as the store takes it."""
+    return BindingRow(
+        binding.contact,
+        binding.expires,
+        binding.q,
+        binding.call_id,
+        binding.cseq,
+        binding.instance,
+        binding.reg_id,
+        binding.path,
+        binding.flow,
+        binding.received,
+        binding.parameters,
+        binding.user_agent,
+        binding.gruu,
+        binding.updated,
+    )
+
+
+def _unstored(why: str) -> Outcome:
+    # Nothing is acknowledged. 10.3 names 500 for a back-end that fails; 503 with Retry-After says besides that it is
+    # worth while to try again, here or at the next server of the domain (RFC 3263 4.3, RFC 5626 4.2.1).
+    return Outcome(503, "", [("Retry-After", str(RETRY_AFTER))], [], [], why)
