@@ -28,7 +28,7 @@ from ringback.store.base import BindingRow, BindingRows, LocationStore
 ATTEMPTS: Final = 5
 #: Seconds after which a client may try again when nothing could be stored.
 RETRY_AFTER: Final = 10
-#: RFC 3680 4.6.1: a contact that was removed otherwise, by one who "still wishes the client to attempt to re-register".
+#: RFC 3680 4.7.1: a contact that was removed otherwise, by one who "still wishes the client to attempt to re-register".
 DEACTIVATED: Final = "deactivated"
 
 #: Is told the key of an address of record and what has happened to its bindings, after that is stored.
