@@ -14,6 +14,7 @@ address that its owner listens on is the "alias" of RFC 5923, and is allowed onl
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -260,7 +261,7 @@ class Connections:
         task = self._loop.create_task(self._connect(connection, flow.local), name=f"connect {target}")
         connection.task = task
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(partial(self._connect_ended, connection))
         self.deadlines.start(CONNECT, connection)
         return connection
 
@@ -279,12 +280,17 @@ class Connections:
         try:
             await self._loop.create_connection(lambda: connection, flow.host, flow.port, local_addr=local)
         except OSError as error:
-            connection.unopened(f"can not connect to {flow}: {error.strerror or error}")
-        except asyncio.CancelledError:
-            connection.unopened("given up")
-            raise
-        finally:
-            connection.task = None
+            # asyncio writes the address in the place of what the system says.
+            connection.reason = f"can not connect: {os.strerror(error.errno) if error.errno else error}"
+
+    def _connect_ended(self, connection: Connection, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        connection.task = None
+        # A task that is cancelled before it has begun never runs; so what is to be done after it is done here.
+        connection.unopened("given up")
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self._report("a connection could not be opened", error)
 
     # what connections tell (connection.Owner) ------------------------------------------------------------------------
 
