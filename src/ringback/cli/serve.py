@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from ringback.server.runtime import Server
 
 __all__ = ["serve"]
 
@@ -38,6 +41,6 @@ def serve(
     run(server, ready=_say_ready)
 
 
-def _say_ready(places: list[str]) -> None:
-    print(f"ringback: listening on {', '.join(places)}")
+def _say_ready(server: Server) -> None:
+    print(f"ringback: listening on {', '.join(server.places)}")
     print("ringback: ready", flush=True)

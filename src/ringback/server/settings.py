@@ -310,7 +310,7 @@ class Settings(BaseSettings):
         description='a list of places, such as ["udp:192.0.2.1:5060", "tls:[2001:db8::1]:5061"]',
     )
     data: Path = Field(default=Path("ringback-data"), description="the path of a folder")
-    drain_seconds: float = Field(default=10.0, ge=0, le=3600, description="seconds, 0 to 3600")
+    drain_seconds: float = Field(default=5.0, ge=0, le=3600, description="seconds, 0 to 3600")
     tls: Tls = Field(default=Tls(), description="a table")
     limits: Limits = Field(default=Limits(), description="a table")
     authentication: Authentication = Field(default=Authentication(), description="a table")

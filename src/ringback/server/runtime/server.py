@@ -4,141 +4,407 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import secrets
 import signal
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
-from ringback.errors import ConfigurationError, ParseError
+from structlog.typing import FilteringBoundLogger
+
+from ringback.errors import ConfigurationError, ParseError, RingbackError
 from ringback.net.endpoint import Endpoint
+from ringback.net.limits import StreamLimits
 from ringback.net.streams import Connections
-from ringback.net.udp import UdpSocket, bind_udp
-from ringback.server.app import Errors, ServerTransaction, compose
-from ringback.server.capabilities.options import options
+from ringback.net.tls import ClientTls, ServerTls
+from ringback.server.accounts import weak_accounts
+from ringback.server.app import ServerTransaction
 from ringback.server.config import load
-from ringback.server.runtime.interim import Lookup, Registrar
-from ringback.server.settings import Settings
-from ringback.server.setup.proxy import NextHop, Proxy, Validate
-from ringback.sip.binding import Policy
+from ringback.server.control import ControlServer
+from ringback.server.logs import Bridge, SecurityLog, make_logger
+from ringback.server.metrics import Metrics
+from ringback.server.runtime.assembly import Assembly
+from ringback.server.runtime.commands import Commands
+from ringback.server.runtime.counting import register_metrics
+from ringback.server.runtime.sockets import Sockets
+from ringback.server.runtime.storage import open_storage
+from ringback.server.runtime.upkeep import Upkeep
+from ringback.server.settings import Settings, parse_place
+from ringback.server.supervisor import Supervisor
+from ringback.server.trace import Tracer
+from ringback.sip.message import Request
 from ringback.sip.route import Self
-from ringback.sip.stack import Incoming, Stack, listener_id
-from ringback.sip.transport import Flow, Listener
+from ringback.sip.server_invite import PROCEEDING as INVITE_PROCEEDING
+from ringback.sip.server_invite import ServerInvite
+from ringback.sip.server_request import COMPLETED as REQUEST_COMPLETED
+from ringback.sip.server_request import ServerRequest
+from ringback.sip.stack import Event, Incoming, Malformed, Settled, Stack
+from ringback.sip.transport import SECURE, Flow
 from ringback.sip.uri import Uri
-from ringback.store import MemoryStore, SqliteStore, open_store
+from ringback.web import WebServer, make_app
 
-__all__ = ["Server", "run"]
+__all__ = ["Server", "State", "run"]
+
+State = Literal["new", "starting", "serving", "draining", "stopped"]
+
+METHODS: Final = (
+    *("REGISTER", "INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "MESSAGE", "SUBSCRIBE", "NOTIFY", "PUBLISH", "REFER"),
+    *("INFO", "UPDATE", "PRACK"),
+)
+#: Seconds until a caller may try again whose call came while the server was ending.
+RETRY_AFTER: Final = 30
+#: Seconds between two looks at what still runs while the server ends.
+DRAIN_INTERVAL: Final = 0.05
+#: Seconds that connections get to send what is queued, when the server ends.
+LINGER: Final = 1.0
 
 
 class Server:
-    """One SIP server."""
+    """One SIP server.
 
-    def __init__(self, settings: Settings) -> None:
+        server = Server.from_toml("ringback.toml")
+        await server.serve()
+
+    state      where in its life it is
+    settings   as they are in force
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        reload: Callable[[], Settings] | None = None,
+        logger: FilteringBoundLogger | None = None,
+    ) -> None:
+        """`reload` gives the settings anew when they may have changed; `logger` is used instead of a configured one."""
         self.settings = settings
-        self._stop = asyncio.Event()
+        self.state: State = "new"
+        self.logger = logger or make_logger(settings.log)
+        self._own_logger = logger is None
+        self._reload = reload
+        self._started_at = 0.0
+        self._resources = AsyncExitStack()
+        self._stopping = asyncio.Event()
+        self._at_once = asyncio.Event()
+        self._failure = ""
+        self.requests: dict[str, int] = dict.fromkeys((*METHODS, "other"), 0)
 
     @classmethod
     def from_toml(cls, file: str | Path, options: Mapping[str, Any] | None = None) -> Server:
         """The server that a configuration file describes. Raises ConfigurationError."""
-        return cls(load(Path(file), options))
+        path = Path(file)
+        return cls(load(path, options), reload=lambda: load(path, options))
 
-    async def start(self) -> list[str]:
-        """Begin to serve; where it listens."""
+    # life ------------------------------------------------------------------------------------------------------------
+
+    async def serve(self, ready: Callable[[Server], None] | None = None) -> None:
+        """Start, serve until `stop` is called or SIGTERM or SIGINT comes, and end in order; SIGHUP reloads.
+
+        `ready` is called when everything is served. Raises RingbackError when it can not start, or fails for good.
+        """
+        loop = asyncio.get_running_loop()
+        handled = {signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self.reload}
+        await self.start()
+        try:
+            for number, handler in handled.items():
+                loop.add_signal_handler(number, handler)
+            if ready is not None:
+                ready(self)
+            await self._stopping.wait()
+            await self._drain()
+        finally:
+            for number in handled:
+                loop.remove_signal_handler(number)
+            await self.close()
+        if self._failure:
+            raise RingbackError(self._failure)
+
+    async def start(self) -> None:
+        """Begin to serve. Raises ConfigurationError or StoreError, with nothing left open."""
+        self.state = "starting"
+        try:
+            await self._start()
+        except BaseException:
+            await self.close()
+            raise
+        self._started_at = time.time()
+        self.state = "serving"
+        self.logger.info("serving", domains=", ".join(self.settings.served), at=", ".join(self.places))
+
+    def stop(self) -> None:
+        """End: the first call lets running transactions finish, a second one does not."""
+        if self._stopping.is_set():
+            self._at_once.set()
+        self._stopping.set()
+
+    async def close(self) -> None:
+        """Let go of everything, whatever it was doing."""
+        self.state = "stopped"
+        await self._resources.aclose()
+
+    @property
+    def places(self) -> list[str]:
+        """Where it listens."""
+        return [listener.id for listener in self._sockets.listeners]
+
+    # start -----------------------------------------------------------------------------------------------------------
+
+    async def _start(self) -> None:
         settings = self.settings
         loop = asyncio.get_running_loop()
-        place = "memory:" if settings.location.store == "memory" else settings.data
-        self.store: MemoryStore | SqliteStore = await open_store(place, synchronous=settings.location.synchronous)
-        secret = await self.store.secrets.secret("tokens", secrets.token_bytes(32))
-        listeners: list[Listener] = []
-        sockets: list[UdpSocket] = []
-        placeholder = [Listener("udp:127.0.0.1:0", "UDP", "127.0.0.1", 0)]
-        domains = list(settings.served)
-        stack = Stack(placeholder, Self(domains, placeholder), secret, secrets.token_hex(6))
-        self.stack = stack
-        self.endpoint = Endpoint(stack, loop, self._enter, _nowhere)
+        self._bridge_logs(loop)
+        self._sockets = Sockets(settings.listen)
+        self._resources.callback(self._sockets.close)
+        self._make_tls()
+        self.metrics = Metrics()
+        self.web = self._make_web()
+        self.storage = await self._resources.enter_async_context(open_storage(settings))
+        await self._refuse_weak_accounts()
+        await self._assemble(loop)
+        self.supervisor = Supervisor(self.logger, self._fail)
+        self._resources.push_async_callback(self.supervisor.stop)
+        register_metrics(
+            self.metrics,
+            self.endpoint,
+            self.connections,
+            self.storage,
+            self.requests,
+            self.security,
+            self.supervisor,
+        )
+        self.commands = Commands(self)
+        control = ControlServer(settings.data / "control.sock", self.commands.commands, self.commands.feeds)
+        await control.start()
+        self._resources.push_async_callback(control.stop)
+        self.supervisor.start("event loop lag", self.metrics.lag.watch)
+        self.supervisor.start("sweep", self.upkeep.sweep)
+        self.supervisor.start("closed connections", self.upkeep.let_go)
+        if self.web is not None:
+            self.supervisor.start("web", self.web.serve)
+            self._resources.callback(self.web.stop)
+        self._tune_collector()
+        await self._sockets.open(self.endpoint, self.connections, self._server_tls)
+        self.endpoint.sockets = self._sockets.udp
+
+    def _bridge_logs(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.security = SecurityLog(self.logger)
+        bridge = Bridge(self.logger)
+        root = logging.getLogger()
+        root.addHandler(bridge)
+        self._resources.callback(root.removeHandler, bridge)
+        before = loop.get_exception_handler()
+        loop.set_exception_handler(self._loop_error)
+        self._resources.callback(loop.set_exception_handler, before)
+
+    def _make_tls(self) -> None:
+        tls = self.settings.tls
+        self._server_tls: ServerTls | None = None
+        self._client_tls: ClientTls | None = None
+        if any(listener.transport in SECURE for listener in self._sockets.listeners):
+            assert tls.certificate is not None and tls.key is not None
+            self._server_tls = ServerTls(
+                tls.certificate, tls.key, client_authorities=tls.client_ca, require_client=tls.require_client
+            )
+            self._client_tls = ClientTls(tls.ca, certificate=tls.certificate, key=tls.key, verify=tls.verify)
+
+    def _make_web(self) -> WebServer | None:
+        if not self.settings.web.enabled:
+            return None
+        web = WebServer(make_app(self.metrics, self.health), *parse_place(self.settings.web.listen))
+        self._resources.callback(web.close)
+        return web
+
+    async def _refuse_weak_accounts(self) -> None:
+        weak = await weak_accounts(self.storage.accounts, self.settings.authentication.realm)
+        if weak:
+            raise ConfigurationError(
+                f"accounts with a password that attackers try first: {', '.join(weak[:10])}"
+                f"{' …' if len(weak) > 10 else ''}; give them others with `ringback user password`"
+            )
+
+    async def _assemble(self, loop: asyncio.AbstractEventLoop) -> None:
+        settings = self.settings
+        secret = await self.storage.secrets.secret("tokens", secrets.token_bytes(32))
+        element = Self(list(settings.served), self._sockets.listeners)
+        self.stack = Stack(self._sockets.listeners, element, secret, secrets.token_hex(6))
+        self.endpoint = Endpoint(self.stack, loop, self._enter, self._locate)
+        self.endpoint.observer = self._observe
+        self.tracer = Tracer(self.endpoint, time.time)
+        limits = settings.limits
         self.connections = Connections(
             on_message=self.endpoint.message,
-            on_closed=_nothing,
+            on_closed=self._connection_closed,
             on_failed=self.endpoint.undelivered,
             on_malformed=self._malformed,
+            limits=StreamLimits(
+                connections=limits.connections,
+                connections_per_source=limits.connections_per_address,
+                exempt=limits.exempt,
+                largest_head=limits.largest_head,
+                largest_message=limits.largest_message,
+                idle_seconds=limits.idle_seconds,
+            ),
+            client_tls=self._client_tls,
         )
-        for listen in settings.listen:
-            host, port = listen.place
-            if listen.transport == "UDP":
-                try:
-                    sock = bind_udp(host, port)
-                except OSError as error:
-                    raise ConfigurationError(f"listen: {listen.address}: {error.strerror}") from error
-                port = sock.getsockname()[1]
-                udp = UdpSocket(listener_id("UDP", host, port), sock, self.endpoint)
-                self.endpoint.sockets[udp.id] = udp
-                sockets.append(udp)
-            else:
-                stream = await self.connections.listen(listen.transport, host, port)
-                port = stream.port
-            listeners.append(
-                Listener(listener_id(listen.transport, host, port), listen.transport, *listen.advertised(port))
-            )
-        stack.layer.listen(listeners)
-        stack.element = Self(domains, listeners)
+        self._resources.push_async_callback(self.connections.close, LINGER)
         self.endpoint.streams = self.connections
-        policy = Policy(flow_secret=secret)
-        hops = [NextHop(hop.domain, hop.prefix, hop.uri) for hop in settings.setup.next_hops]
-        proxy = Proxy(
-            stack.element,
-            domains[0],
-            Lookup(self.store, secret),
-            Registrar(self.store, policy),
-            options,
-            hops,
-            settings.setup.relay,
-        )
-        self.application = compose([Errors, Validate], proxy)
+        self.assembly = Assembly(settings, self.storage, element, secret)
+        self.upkeep = Upkeep(self.assembly.registrar, self.storage.location, self.logger)
+
+    def _tune_collector(self) -> None:
+        """Long-lived objects are walked no more, and short-lived ones less often: see docs/architecture.md."""
+        before = gc.get_threshold()
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 50, 100)
-        for udp in sockets:
-            udp.start(loop)
-        return [listener.id for listener in listeners]
+        self._resources.callback(gc.set_threshold, *before)
+        self._resources.callback(gc.unfreeze)
 
-    def _enter(self, incoming: Incoming) -> Any:
+    # requests --------------------------------------------------------------------------------------------------------
+
+    def _enter(self, incoming: Incoming) -> Coroutine[Any, Any, None]:
+        """What the endpoint calls with each new request."""
+        method = incoming.request.method
+        if method in self.requests:
+            self.requests[method] += 1
+        else:
+            self.requests["other"] += 1
         transaction = ServerTransaction(self.stack, incoming, self.endpoint.now)
-        transaction.trusted = True
-        return self.application(transaction)
+        if self.stack.explain or self.state != "serving":
+            return self._enter_slowly(transaction)
+        return self.assembly.application(transaction)
+
+    async def _enter_slowly(self, transaction: ServerTransaction) -> None:
+        """The same while somebody watches, or while the server ends."""
+        request = transaction.request
+        if self.state == "draining" and request.method == "INVITE" and not request.to_tag:
+            transaction.respond(503, headers=[("Retry-After", str(RETRY_AFTER))], why="the server is ending")
+        else:
+            await self.assembly.application(transaction)
+        if transaction.decisions:
+            self._decided(request, transaction.decisions)
+
+    def _decided(self, request: Request, decisions: list[Any]) -> None:
+        self.tracer.decided(request.call_id, request.method, decisions)
+
+    def _observe(self, event: Event) -> None:
+        """What the endpoint tells besides requests."""
+        if isinstance(event, Settled):
+            self._decided(event.context.request, event.context.decisions)
+        elif isinstance(event, Malformed):
+            self.security.report("RequestBadFormat", event.flow, reason=event.reason)
+
+    async def _locate(self, uri: Uri) -> list[Flow]:
+        return []
+
+    # connections -----------------------------------------------------------------------------------------------------
 
     def _malformed(self, head: bytes, flow: Flow, error: ParseError) -> None:
         self.stack.refuse(head, flow, error)
         self.endpoint.turn()
 
-    async def serve(self, ready: Callable[[list[str]], None] | None = None) -> None:
-        """Start, and serve until `stop`."""
-        places = await self.start()
+    def _connection_closed(self, flow: Flow) -> None:
+        if self.state == "serving":
+            # When the server ends the bindings stay: phones come back with new connections, or their old ones expire.
+            self.upkeep.closed(flow)
+
+    # reloading -------------------------------------------------------------------------------------------------------
+
+    def reload(self) -> list[str]:
+        """Read certificates and configuration again, and do as they say; what that came to, one line each.
+
+        A mistake changes nothing, and is logged.
+        """
+        said: list[str] = []
+        try:
+            self._reload_certificates(said)
+            self._reload_settings(said)
+        except ConfigurationError as error:
+            for line in str(error).splitlines():
+                self.logger.error("not reloaded", mistake=line)
+                said.append(f"not reloaded: {line}")
+            return said
+        for line in said:
+            self.logger.info("reloaded", what=line)
+        return said
+
+    def _reload_certificates(self, said: list[str]) -> None:
+        if self._server_tls is not None:
+            self._server_tls.reload()
+            said.append(f"certificates, good until {self._server_tls.not_after:%Y-%m-%d}")
+        if self._client_tls is not None:
+            self._client_tls.reload()
+
+    def _reload_settings(self, said: list[str]) -> None:
+        if self._reload is None:
+            return
+        new = self._reload()
+        live = {"authentication", "location", "setup", "log", "drain_seconds"}
+        changed = [name for name in Settings.model_fields if getattr(new, name) != getattr(self.settings, name)]
+        fixed = [name for name in changed if name not in live]
+        if new.location.store != self.settings.location.store:
+            fixed.append("location.store")
+        if fixed:
+            said.append(f"{', '.join(fixed)}: changed only by a restart")
+        taken = {name: getattr(new, name) for name in changed if name in live}
+        if taken:
+            self.settings = self.settings.model_copy(update=taken)
+            self.assembly.configure(self.settings)
+            said.append(f"{', '.join(taken)}: in force")
+        if "log" in taken and self._own_logger:
+            self.logger = make_logger(new.log)
+            self.security.logger = self.logger
+
+    # the end ---------------------------------------------------------------------------------------------------------
+
+    def unfinished(self) -> int:
+        """How many requests have no final response yet."""
+        count = 0
+        for server in self.stack.layer.servers.values():
+            if isinstance(server, ServerInvite):
+                count += server.state == INVITE_PROCEEDING
+            elif isinstance(server, ServerRequest):
+                count += server.state < REQUEST_COMPLETED
+        return count
+
+    async def _drain(self) -> None:
+        """Take no new calls, and let running transactions end, up to a time."""
+        if self.state != "serving":
+            return
+        self.state = "draining"
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
-        if ready is not None:
-            ready(places)
-        await self._stop.wait()
-        for udp in self.endpoint.sockets.values():
-            udp.stop(loop)
-        await self.connections.close()
-        await self.store.close()
+        until = loop.time() + self.settings.drain_seconds
+        left = self.unfinished()
+        self.logger.info("ending", unfinished=left, seconds=self.settings.drain_seconds)
+        while left and loop.time() < until and not self._at_once.is_set():
+            await asyncio.sleep(DRAIN_INTERVAL)
+            left = self.unfinished()
+        if left:
+            self.logger.warning("ended before all transactions were over", unfinished=left)
 
-    def stop(self) -> None:
-        """End serving."""
-        self._stop.set()
+    def _fail(self, reason: str) -> None:
+        """Background work can not go on: end at once, with an error."""
+        self.logger.critical("the server gives up", reason=reason)
+        self._failure = reason
+        self._at_once.set()
+        self._stopping.set()
+
+    def _loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What nobody else has caught."""
+        self.logger.error(context.get("message", "an error in the event loop"), exc_info=context.get("exception"))
+
+    # what others ask -------------------------------------------------------------------------------------------------
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Whether new calls are taken, and how long it has been serving."""
+        return self.state == "serving", {"state": self.state, "seconds": round(time.time() - self._started_at)}
 
 
-async def _nowhere(uri: Uri) -> list[Flow]:
-    return []
-
-
-def _nothing(flow: Flow) -> None:
-    return None
-
-
-def run(server: Server, ready: Callable[[list[str]], None] | None = None) -> None:
-    """Serve in this thread, on uvloop where it is installed."""
+def run(server: Server, ready: Callable[[Server], None] | None = None) -> None:
+    """Serve in this thread, on uvloop where it is installed. Raises as `serve` does."""
     try:
         import uvloop
     except ImportError:

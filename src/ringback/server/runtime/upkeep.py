@@ -1,0 +1,71 @@
+"""What keeps the location true while nobody asks: expired bindings go, and so do those of connections that are gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+
+from ringback.errors import StoreError
+from ringback.server.location import Registrar
+from ringback.sip.transport import Flow
+from ringback.store.base import LocationStore
+
+__all__ = ["Upkeep"]
+
+#: Seconds between two sweeps of expired bindings, and the seconds of a whole round.
+SWEEP_INTERVAL: Final = 1.0
+SWEEP_ROUND: Final = 300
+#: Addresses of record that are looked at without letting others run.
+SWEEP_STEP: Final = 500
+#: Connections whose end is dealt with at a time.
+CLOSED_AT_ONCE: Final = 64
+
+
+class Upkeep:
+    """`sweep` and `let_go` run for ever; whoever starts them sees to their crashes."""
+
+    def __init__(self, registrar: Registrar, location: LocationStore, logger: FilteringBoundLogger) -> None:
+        self._registrar = registrar
+        self._location = location
+        self._logger = logger
+        self._closed: deque[Flow] = deque()
+        self._filled = asyncio.Event()
+
+    def closed(self, flow: Flow) -> None:
+        """A connection is gone; no more of them wait here than there were connections."""
+        self._closed.append(flow)
+        self._filled.set()
+
+    async def let_go(self) -> None:
+        """Remove the bindings that can be reached over connections which are gone only."""
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            while self._closed:
+                count = min(len(self._closed), CLOSED_AT_ONCE)
+                closing = [self._registrar.closed(self._closed.popleft()) for _ in range(count)]
+                for outcome in await asyncio.gather(*closing, return_exceptions=True):
+                    if isinstance(outcome, BaseException):
+                        # They are found out to be unreachable when they are used.
+                        self._logger.warning("bindings of a closed connection are still there", error=str(outcome))
+
+    async def sweep(self) -> None:
+        """Remove expired bindings, a few at a time, all within a few minutes."""
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL)
+            await self.sweep_some()
+
+    async def sweep_some(self) -> None:
+        """The share of one interval."""
+        due = await self._location.count() // SWEEP_ROUND + 1
+        while due > 0:
+            try:
+                await self._registrar.sweep(SWEEP_STEP)
+            except StoreError as error:
+                self._logger.error("expired bindings could not be removed", error=str(error))
+                return
+            due -= SWEEP_STEP
+            await asyncio.sleep(0)
