@@ -210,7 +210,9 @@ def test_no_path_is_an_empty_list() -> None:
     assert path_values(register([])) == []
 
 
-@pytest.mark.parametrize("value", ["sip:a.example;lr", "<tel:+1>", "<http://a.example>", "", "<sip:a.example", "<sip:>"])
+@pytest.mark.parametrize(
+    "value", ["sip:a.example;lr", "<tel:+1>", "<http://a.example>", "", "<sip:a.example", "<sip:>"]
+)
 def test_a_path_that_is_no_list_of_sip_uris_is_malformed(value: str) -> None:
     with pytest.raises(ParseError):
         path_values(register([("Path", value)]))

@@ -300,6 +300,10 @@ class _Registration:
             return []
         same = [binding for binding in self.rows if self._same_address(binding, contact.uri)]
         plain = [binding for binding in same if not binding.reg_id]
+        for binding in plain:
+            # Equivalence is not transitive: a;x=1 and a;x=2 may both be there, and each is equivalent to a.
+            if binding.contact == contact.uri.text:
+                return [binding]
         if plain:
             return plain[:1]
         # The flows of a user agent may all have the same Contact URI. A registration without reg-id is none of them,
