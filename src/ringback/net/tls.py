@@ -14,6 +14,7 @@ import re
 import ssl
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,9 +46,13 @@ def domain_identity(name: str) -> str:
 
     "" when it is no host name or IP address, so that it matches nothing.
     """
-    text = name.rstrip("]").lstrip("[") if ":" in name else name.removesuffix(".")
-    if ":" in text:
-        return text.lower() if is_address(text) and re.fullmatch(r"[0-9a-fA-F:.]+", text) else ""
+    text = name.removesuffix(".")
+    if ":" in name or is_address(name):
+        try:
+            # One address can be written in many ways.
+            return ip_address(name.removeprefix("[").removesuffix("]")).compressed
+        except ValueError:
+            return ""
     if not text.isascii():
         try:
             # RFC 5280 7.2: internationalized names are compared in their ASCII Compatible Encoding.
