@@ -193,6 +193,14 @@ class Message:
             del self.lines[further]
         self._forget(entry.key)
 
+    def put_line(self, key: str, line: str) -> None:
+        """Put a whole line that needs no check in place of the first one with this key, or after all others."""
+        if key in self.names:
+            self.lines[self.names.index(key)] = line
+        else:
+            self.names.append(key)
+            self.lines.append(line)
+
     def remove_first_value(self, key: str) -> None:
         """Take the topmost value off a list header, be it a line or one of several on a line (7.3.1).
 
@@ -352,6 +360,15 @@ def _fill(message: Message, headers: Headers) -> None:
         message.append("Content-Length", str(len(message.body)))
 
 
+def _tagged(line: str, value: str, tag: str) -> str:
+    """The To line with `tag` added when it has none; one that cannot be read goes back as it came."""
+    try:
+        has_tag = tag_of(value) != ""
+    except ParseError:
+        has_tag = True
+    return line if has_tag else f"{line.rstrip(_WHITE)};tag={tag}"
+
+
 def response_to(
     request: Request,
     status: int,
@@ -374,9 +391,7 @@ def response_to(
         elif name == "to":
             names.append(name)
             line = request.lines[position]
-            if to_tag and not tag_of(request.value_at(position)):
-                line = f"{line.rstrip(_WHITE)};tag={to_tag}"
-            lines.append(line)
+            lines.append(_tagged(line, request.value_at(position), to_tag) if to_tag else line)
         elif name == "timestamp" and status == 100:
             # 8.2.6.1: "any Timestamp header field present in the request MUST be copied into this 100 response".
             names.append(name)

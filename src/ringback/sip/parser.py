@@ -80,7 +80,8 @@ def parse(data: bytes, largest: int = LARGEST_MESSAGE) -> Request | Response:
             raise ParseError(f"Content-Length is {length}, but {len(body)} octets follow")
         if length < len(body):
             body = body[:length]
-    if start.startswith("SIP/"):
+    # 7.1: "The SIP-Version string is case-insensitive, but implementations MUST send upper-case."
+    if start[:4].upper() == "SIP/":
         return _response(start, names, lines, body)
     return _request(start, names, lines, body)
 
@@ -173,8 +174,16 @@ def _request(start: str, names: list[str], lines: list[str], body: bytes) -> Req
     if method not in METHODS and not is_token(method):
         raise ParseError(f"not a method: {shown(method)}")
     request = Request(method, uri, names, lines, body)
-    words = lines[names.index("cseq")].split(" ")
-    if len(words) == 3 and words[2] == method and len(words[1]) < 10 and words[1].isascii() and words[1].isdigit():
+    line = lines[names.index("cseq")]
+    words = line.split(" ")
+    if (
+        len(words) == 3
+        and words[2] == method
+        and line.find(":") == len(words[0]) - 1
+        and len(words[1]) < 10
+        and words[1].isascii()
+        and words[1].isdigit()
+    ):
         # As nearly everybody writes it: that is all there is to check.
         return request
     if request.cseq.method != method:
@@ -199,7 +208,6 @@ def _response(start: str, names: list[str], lines: list[str], body: bytes) -> Re
 
 def _check_version(version: str, start: str) -> None:
     if version.upper() == "SIP/2.0":
-        # 7.1: "The SIP-Version string is case-insensitive".
         return
     if version.upper().startswith("SIP/"):
         raise ParseError(f"not a version that is spoken here: {shown(version)}", 505)

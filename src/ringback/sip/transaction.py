@@ -85,9 +85,11 @@ def old_server_key(request: Request, method: str) -> str:
     """The key without the magic cookie, by the rules kept for RFC 2543 (17.2.3).
 
     "The INVITE request matches a transaction if the Request-URI, To tag, From tag, Call-ID, CSeq, and top Via header
-    field match"; the ACK's To tag is that of the response, so To is left out here.
+    field match"; the ACK's To tag is that of the response, so To is left out here. Of the Via line only the first value
+    counts: an ACK has just that one.
     """
-    return f"{request.uri}|{request.from_tag}|{request.call_id}|{request.cseq.number}|{request.required('via')}|{method}"
+    top = request.required("via")[: request.via.size].rstrip(" \t")
+    return f"{request.uri}|{request.from_tag}|{request.call_id}|{request.cseq.number}|{top}|{method}"
 
 
 def client_key(branch: str, method: str) -> str:
@@ -105,7 +107,7 @@ def response_key(response: Message) -> str:
     if start > 0 and '"' not in line and (comma < 0 or start < comma):
         # As we wrote it: nothing else of our Via matters, for nobody else knows the branch.
         branch = line[start + 8 : comma] if comma > 0 else line[start + 8 :]
-        branch = branch.partition(";")[0]
+        branch = branch.partition(";")[0].strip(" \t\r\n")
     else:
         branch = response.via.branch
         if not branch:
