@@ -34,6 +34,7 @@ from ringback.server.setup.stateless import turn_away
 from ringback.sip.digest import parse_credentials
 from ringback.sip.digest_server import Authenticator, Claim, Outcome, UserKeys, Verdict, may_challenge
 from ringback.sip.message import Headers, Request
+from ringback.sip.transport import Flow
 from ringback.sip.uri import Uri, parse_uri
 from ringback.store.base import AccountRow, AccountStore, EmbeddedAccounts
 
@@ -44,14 +45,14 @@ INVALID_ACCOUNT: Final = "InvalidAccountID"
 INVALID_PASSWORD: Final = "InvalidPassword"
 #: A nonce that is old, used or not ours; a digest made for another request.
 RESPONSE_FAILED: Final = "ChallengeResponseFailed"
-#: Too many wrong passwords before.
+#: Too many wrong passwords before, or somebody who is known asks for what is another's.
 FAILED_ACL: Final = "FailedACL"
 BAD_FORMAT: Final = "RequestBadFormat"
-#: Somebody who is known asks for what is another's.
-NOT_ALLOWED: Final = "RequestNotAllowed"
+#: Those that tell of an attack or a mistake; the other two are everyday life.
+FAILURES: Final = frozenset((INVALID_ACCOUNT, INVALID_PASSWORD, RESPONSE_FAILED, FAILED_ACL, BAD_FORMAT))
 
-#: Is told the account ("user@domain", "" when none was claimed), the source's address, one of the events, and why.
-Observer = Callable[[str, str, str, str], None]
+#: Is told one of the events, the flow that the request came by, the account ("user@domain", "" for none) and why.
+Observer = Callable[[str, Flow, str, str], None]
 
 #: The random part of a nonce's token; the key of the source follows it.
 _RANDOM: Final = 8
@@ -77,7 +78,7 @@ class Authentication:
     outsiders      whether others than users of ours may send requests to users of ours
     registration   whether REGISTER needs credentials; calls: whether all others do
     minimum        the weakest algorithm that is accepted
-    observer       is told each outcome, or None
+    observer       is told each outcome (`FAILURES` are those to log), or None
     wall           seconds since the epoch; token: that many random octets
     """
 
@@ -215,7 +216,7 @@ class Authentication:
             self.guard.right(account, source, transaction.now)
         why = self._pretence(transaction, account, registration)
         if why:
-            self._tell(transaction, account, NOT_ALLOWED, why)
+            self._tell(transaction, account, FAILED_ACL, why)
             transaction.respond(403, headers=[("Warning", f'399 ringback "{why}"')], why=f"{account}: {why}")
             return False
         transaction.user = account
@@ -310,7 +311,7 @@ class Authentication:
 
     def _tell(self, transaction: ServerTransaction, account: str, event: str, why: str) -> None:
         if self.observer is not None:
-            self.observer(account, transaction.flow.host, event, why)
+            self.observer(event, transaction.flow, account, why)
 
     # what does not go on ---------------------------------------------------------------------------------------------
 
