@@ -1,0 +1,70 @@
+"""Fixtures of the interop tests: the server under test on free ports, and phones that are stopped after each test."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.interop.peers.baresip import Baresip
+from tests.interop.peers.linphone import Linphone
+from tests.interop.peers.server import KamailioServer, RingbackServer, Server, instead_of_ringback
+
+ONLY_MD5 = '[authentication]\nalgorithms = ["MD5"]\n'
+"""For baresip 1.0 ("Function not implemented"), sipp 3.6 and sipsak 0.9: a challenge with SHA-256 makes them give up."""
+
+
+@pytest.fixture(scope="session")
+def accounts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with the accounts of every user, made once by the command line."""
+    data = tmp_path_factory.mktemp("accounts") / "data"
+    if not instead_of_ringback():
+        RingbackServer.make_accounts(data)
+    return data
+
+
+@pytest.fixture
+def make_server(tmp_path: Path, accounts: Path) -> Iterator[Callable[..., Server]]:
+    """Start servers for ring.test, each with its own ports and data; they are stopped, and looked at, afterwards."""
+    started: list[Server] = []
+
+    def start(config: str = ONLY_MD5) -> Server:
+        directory = tmp_path / f"server{len(started)}"
+        directory.mkdir()
+        server: Server
+        server = KamailioServer(directory) if instead_of_ringback() else RingbackServer(directory, accounts, config)
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in reversed(started):
+        server.stop()
+
+
+@pytest.fixture
+def server(make_server: Callable[..., Server]) -> Server:
+    """One server for ring.test, fresh for the test."""
+    return make_server()
+
+
+@pytest.fixture
+def phone(server: Server, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """`phone(Baresip, "alice", …)` starts a phone of a user on `server` and waits until it is registered.
+
+    With `wait=False` it does not wait. All phones end before the server does.
+    """
+    started: list[Baresip | Linphone] = []
+    numbers = itertools.count()
+
+    def start(kind: type[Baresip] | type[Linphone], user: str, *, wait: bool = True, **options: Any) -> Baresip | Linphone:
+        made = kind(tmp_path / f"{kind.__name__.lower()}-{user}-{next(numbers)}", server, user, **options)
+        started.append(made)
+        return made.registered() if wait else made
+
+    yield start
+    for made in reversed(started):
+        made.stop()
