@@ -1,4 +1,4 @@
-"""What several test files feed to the message layer: sound requests, hostile text, and ways to bound the work it causes."""
+"""What several test files feed to the message layer: sound requests, hostile text, and bounds on the work it causes."""
 
 import signal
 import sys

@@ -121,7 +121,7 @@ class TestVia:
             ("SIP/2.0/UDP h;rport=999999", "UDP", "h", 0, "", "", 0),
             ("SIP/2.0/UDP h;received=2001:db8::9:255", "UDP", "h", 0, "", "2001:db8::9:255", -1),
             ("SIP/2.0/UDP h;received=[2001:db8::9:255]", "UDP", "h", 0, "", "2001:db8::9:255", -1),
-            ("SIP/2.0/UDP h;ttl=16;maddr=224.2.0.1;x=\"a,b;c\";branch=b", "UDP", "h", 0, "b", "", -1),
+            ('SIP/2.0/UDP h;ttl=16;maddr=224.2.0.1;x="a,b;c";branch=b', "UDP", "h", 0, "b", "", -1),
             ("SIP / 2.0 / UDP first.example.com: 4000;ttl=16 ;branch=b", "UDP", "first.example.com", 4000, "b", "", -1),
             ("SIP/2.0/UDP h : 5060 ; branch = b", "UDP", "h", 5060, "b", "", -1),
             ("SIP/2.0/UDP\th\t:\t5060\t;branch=b", "UDP", "h", 5060, "b", "", -1),
@@ -130,10 +130,18 @@ class TestVia:
             ("SIP/2.0/UNKNOWN t4.example.com;branch=x", "UNKNOWN", "t4.example.com", 0, "x", "", -1),
             ("SIP/2.0/TLS-SCTP h", "TLS-SCTP", "h", 0, "", "", -1),
             ("SIP/7.0/UDP c.example.com;branch=x", "UDP", "c.example.com", 0, "x", "", -1),
-            ("SIP/2.0/TCP host1.example.com;branch=z9hG4bK-.!%66*_+`'~", "TCP", "host1.example.com", 0, "z9hG4bK-.!%66*_+`'~", "", -1),
+            (
+                "SIP/2.0/TCP host1.example.com;branch=z9hG4bK-.!%66*_+`'~",
+                "TCP",
+                "host1.example.com",
+                0,
+                "z9hG4bK-.!%66*_+`'~",
+                "",
+                -1,
+            ),
             ("SIP/2.0/UDP _dmz.example:05060", "UDP", "_dmz.example", 5060, "", "", -1),
         ],
-    )  # fmt: skip
+    )
     def test_one_value(
         self, value: str, transport: str, host: str, port: int, branch: str, received: str, rport: int
     ) -> None:
@@ -227,22 +235,37 @@ class TestAddresses:
             ("sip:a@b", "", "sip:a@b", {}),
             ("Bob <sip:bob@biloxi.com>", "Bob", "sip:bob@biloxi.com", {}),
             ("caller<sip:caller@example.com>;tag=323", "caller", "sip:caller@example.com", {"tag": "323"}),
-            ('"A. G. Bell" <sip:agb@bell-telephone.com> ;tag=a48s', "A. G. Bell", "sip:agb@bell-telephone.com", {"tag": "a48s"}),
-            ('"Quoted string \\"\\""<sip:j@e> ; newparam = newvalue ;secondparam ; q = 0.33', 'Quoted string ""', "sip:j@e", {"newparam": "newvalue", "secondparam": None, "q": "0.33"}),
+            (
+                '"A. G. Bell" <sip:agb@bell-telephone.com> ;tag=a48s',
+                "A. G. Bell",
+                "sip:agb@bell-telephone.com",
+                {"tag": "a48s"},
+            ),
+            (
+                '"Quoted string \\"\\""<sip:j@e> ; newparam = newvalue ;secondparam ; q = 0.33',
+                'Quoted string ""',
+                "sip:j@e",
+                {"newparam": "newvalue", "secondparam": None, "q": "0.33"},
+            ),
             ('"" <sip:a@b>', "", "sip:a@b", {}),
             ('"<sip:not@this>" <sip:a@b>', "<sip:not@this>", "sip:a@b", {}),
             ("The  Operator\t<sip:o@b;lr;x=y>;Tag=1", "The Operator", "sip:o@b;lr;x=y", {"tag": "1"}),
-            ("token1~` token2'+_ token3*%!.- <sip:m@e>;fromParam''~+*_!.-%=\"\u0440\";tag=_token~1'+`*%!-.", "token1~` token2'+_ token3*%!.-", "sip:m@e", {"fromparam''~+*_!.-%": '"\u0440"', "tag": "_token~1'+`*%!-."}),
+            (
+                "token1~` token2'+_ token3*%!.- <sip:m@e>;fromParam''~+*_!.-%=\"\u0440\";tag=_token~1'+`*%!-.",
+                "token1~` token2'+_ token3*%!.-",
+                "sip:m@e",
+                {"fromparam''~+*_!.-%": '"\u0440"', "tag": "_token~1'+`*%!-."},
+            ),
             ("sip:+12125551212@phone2net.com;tag=887s", "", "sip:+12125551212@phone2net.com", {"tag": "887s"}),
             ("sip:vivekg@chair ;   tag    = 1918181833n", "", "sip:vivekg@chair", {"tag": "1918181833n"}),
             ("<sip:a@b?Route=%3Csip:c%3E>", "", "sip:a@b?Route=%3Csip:c%3E", {}),
-            ("<sip:a,b;c@d>;x=\"y;z>\"", "", "sip:a,b;c@d", {"x": '"y;z>"'}),
+            ('<sip:a,b;c@d>;x="y;z>"', "", "sip:a,b;c@d", {"x": '"y;z>"'}),
             ("  <tel:+1-2>\t", "", "tel:+1-2", {}),
             ("<http://www.example.com>;tag=3234233", "", "http://www.example.com", {"tag": "3234233"}),
             ("isbn:2983792873", "", "isbn:2983792873", {}),
             ('sip:a@b;x="<c>"', "", "sip:a@b", {"x": '"<c>"'}),
         ],
-    )  # fmt: skip
+    )
     def test_one_address(self, value: str, display: str, uri: str, parameters: dict[str, str | None]) -> None:
         address = parse_name_addr(value)
         assert (address.display, address.uri.text, address.parameters) == (display, uri, parameters)
@@ -363,9 +386,13 @@ class TestCSeq:
             ("0 \t ACK", 0, "ACK"),
             ("1\tBYE", 1, "BYE"),
             ("4294967295 invite", 4294967295, "invite"),
-            ("139122385 !interesting-Method0123456789_*+`.%indeed'~", 139122385, "!interesting-Method0123456789_*+`.%indeed'~"),
+            (
+                "139122385 !interesting-Method0123456789_*+`.%indeed'~",
+                139122385,
+                "!interesting-Method0123456789_*+`.%indeed'~",
+            ),
         ],
-    )  # fmt: skip
+    )
     def test_valid(self, value: str, number: int, method: str) -> None:
         cseq = parse_cseq(value)
         assert (cseq.number, cseq.method) == (number, method)

@@ -177,11 +177,14 @@ class TestEditing:
         [
             (["Via: SIP/2.0/UDP a;branch=1"], ["Via: SIP/2.0/UDP z"]),
             (["Via: SIP/2.0/UDP a;branch=1, SIP/2.0/UDP b"], ["Via: SIP/2.0/UDP b", "Via: SIP/2.0/UDP z"]),
-            (["v :SIP/2.0/UDP a ,\r\n SIP/2.0/UDP b,SIP/2.0/UDP c"], ["v : SIP/2.0/UDP b,SIP/2.0/UDP c", "Via: SIP/2.0/UDP z"]),
+            (
+                ["v :SIP/2.0/UDP a ,\r\n SIP/2.0/UDP b,SIP/2.0/UDP c"],
+                ["v : SIP/2.0/UDP b,SIP/2.0/UDP c", "Via: SIP/2.0/UDP z"],
+            ),
             (['Via: SIP/2.0/UDP a;x="p,q", SIP/2.0/UDP b'], ["Via: SIP/2.0/UDP b", "Via: SIP/2.0/UDP z"]),
             (['Via: SIP/2.0/UDP a;x="p,q"'], ["Via: SIP/2.0/UDP z"]),
         ],
-    )  # fmt: skip
+    )
     def test_the_topmost_via_comes_off(self, lines: list[str], left: list[str]) -> None:
         message = Request("ACK", "sip:a@b", ["via"] * (len(lines) + 1), [*lines, "Via: SIP/2.0/UDP z"], b"")
         assert message.via.host == "a"
@@ -320,8 +323,15 @@ class TestResponses:
 
     @pytest.mark.parametrize(
         ("status", "record_route", "timestamp"),
-        [(100, False, True), (101, True, False), (200, True, False), (299, True, False), (300, False, False), (486, False, False)],
-    )  # fmt: skip
+        [
+            (100, False, True),
+            (101, True, False),
+            (200, True, False),
+            (299, True, False),
+            (300, False, False),
+            (486, False, False),
+        ],
+    )
     def test_what_depends_on_the_status(self, status: int, record_route: bool, timestamp: bool) -> None:
         answer = response_to(parsed("Record-Route: <sip:p;lr>", "Timestamp: 5"), status)
         assert ("record-route" in answer.names, "timestamp" in answer.names) == (record_route, timestamp)

@@ -41,8 +41,8 @@ TIMER_M: Final = 12
 #: The 200 ms (INVITE) or 3.5 s (others, RFC 4320) after which 100 (Trying) is owed.
 TIMER_TRYING: Final = 13
 
-#: 8.1.1.7: "The branch ID inserted by an element compliant with this specification MUST always begin with the characters
-#: 'z9hG4bK'."
+#: 8.1.1.7: "The branch ID inserted by an element compliant with this specification MUST always begin with the
+#: characters 'z9hG4bK'."
 MAGIC_COOKIE: Final = "z9hG4bK"
 
 
