@@ -349,6 +349,8 @@ def test_the_next_request_goes_on_with_the_nonce() -> None:
         given = only(phone.attempt(REALM).fields("REGISTER", URI, f"c{number}"))
         assert (given.nonce, given.nc, given.cnonce) == ("n1", f"{number:08x}", f"c{number}")
         assert given.response == digest(given)
+    attempt = phone.attempt(REALM)
+    assert [only(attempt.fields("REGISTER", URI, cnonce)).nc for cnonce in ("c5", "c6")] == ["00000005", "00000006"]
 
 
 def test_the_session_variant_stays_with_its_first_cnonce() -> None:

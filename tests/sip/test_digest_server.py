@@ -167,7 +167,7 @@ def test_a_key_that_is_kept_in_capitals_is_the_same() -> None:
     keys = UserKeys({"SHA-256": ha1("alice", REALM, "secret", "SHA-256").upper()})
     claim = authenticator.select([answer(nonce_of(authenticator)).write()], REALM)
     assert isinstance(claim, Claim)
-    assert claim.user == "alice"
+    assert (claim.user, claim.token) == ("alice", TOKEN)
     assert authenticator.check(claim, keys, method="INVITE", uri=URI, now=NOW).ok
 
 
@@ -213,6 +213,10 @@ def test_credentials_for_another_realm_only() -> None:
     verdict = judge(Authenticator(SECRET), Credentials("alice", "other.org", "n", URI, "00"))
     assert (verdict.outcome, verdict.status()) == (Outcome.WRONG_REALM, 401)
     assert "'other.org'" in verdict.reason
+    # What cannot be read may have been for ours.
+    other = Credentials("alice", "other.org", "n", URI, "00")
+    assert judge(Authenticator(SECRET), "Digest broken", other).outcome is Outcome.MALFORMED
+    assert judge(Authenticator(SECRET), other, "Digest broken").outcome is Outcome.MALFORMED
 
 
 FIELDS: list[tuple[str, Callable[[Credentials], None]]] = []

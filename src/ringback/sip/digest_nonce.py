@@ -82,6 +82,11 @@ def issued_at(raw: bytes) -> float:
     return int.from_bytes(raw[:_TIME], "big") / 1000
 
 
+def token_of(raw: bytes) -> bytes:
+    """The token with which the nonce with these bytes was made."""
+    return raw[_TIME:-_MAC]
+
+
 class Count(Enum):
     """What `NonceCounts.use` finds."""
 

@@ -24,7 +24,7 @@ from typing import Final
 from ringback.errors import ConfigurationError, ParseError
 from ringback.sip.digest import AuthenticationInfo, Challenge, Credentials, parse_credentials
 from ringback.sip.digest_hash import AVAILABLE, octets, request_digest, strength
-from ringback.sip.digest_nonce import EARLIEST, Count, NonceCounts, NonceSigner, issued_at
+from ringback.sip.digest_nonce import EARLIEST, Count, NonceCounts, NonceSigner, issued_at, token_of
 from ringback.sip.grammar import shown
 
 #: Seconds for which a nonce is good.
@@ -119,6 +119,11 @@ class Claim:
     def user(self) -> str:
         """The user's name as the client wrote it."""
         return self.credentials.username
+
+    @property
+    def token(self) -> bytes:
+        """The token that was given to `Authenticator.challenges` for the nonce."""
+        return token_of(self.raw)
 
 
 def may_challenge(method: str) -> bool:

@@ -242,7 +242,7 @@ def _selected(records: list[Srv], choose: Choose) -> int:
     # value is the first in the selected order which is greater than or equal to the random number selected."
     chosen = choose(total)
     running = 0
-    for position, record in enumerate(records):
+    for position, record in enumerate(records[:-1]):
         running += record.weight
         if running >= chosen:
             return position
