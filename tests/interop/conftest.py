@@ -14,7 +14,7 @@ from tests.interop.peers.linphone import Linphone
 from tests.interop.peers.server import KamailioServer, RingbackServer, Server, instead_of_ringback
 
 ONLY_MD5 = '[authentication]\nalgorithms = ["MD5"]\n'
-"""For baresip 1.0 ("Function not implemented"), sipp 3.6 and sipsak 0.9: a challenge with SHA-256 makes them give up."""
+"""For baresip 1.0 ("Function not implemented"), sipp 3.6 and sipsak 0.9, which give up at a challenge with SHA-256."""
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +60,9 @@ def phone(server: Server, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     started: list[Baresip | Linphone] = []
     numbers = itertools.count()
 
-    def start(kind: type[Baresip] | type[Linphone], user: str, *, wait: bool = True, **options: Any) -> Baresip | Linphone:
+    def start(
+        kind: type[Baresip] | type[Linphone], user: str, *, wait: bool = True, **options: Any
+    ) -> Baresip | Linphone:
         made = kind(tmp_path / f"{kind.__name__.lower()}-{user}-{next(numbers)}", server, user, **options)
         started.append(made)
         return made.registered() if wait else made

@@ -6,7 +6,13 @@ import sys
 
 import typer
 
-from ringback.cli import serve, user
+from ringback.cli.bindings import bindings
+from ringback.cli.config import app as config
+from ringback.cli.serve import serve
+from ringback.cli.status import status
+from ringback.cli.trace import trace
+from ringback.cli.user import app as user
+from ringback.cli.version import version
 from ringback.errors import ConfigurationError, RingbackError
 
 __all__ = ["app", "main"]
@@ -18,8 +24,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("serve")(serve.serve)
-app.add_typer(user.app)
+for command in (serve, bindings, status, trace, version):
+    app.command()(command)
+for group in (user, config):
+    app.add_typer(group)
 
 
 def main() -> None:

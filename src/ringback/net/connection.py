@@ -175,8 +175,8 @@ class Connection(asyncio.BufferedProtocol, ABC):
         """Octets have come that TLS has no more to do with."""
 
     @abstractmethod
-    def wrapped(self, data: bytes) -> bytes:
-        """One SIP message as it goes into the stream."""
+    def wrapped(self, data: bytes) -> bytes | None:
+        """One SIP message as it goes into the stream; None when the peer has said that it takes no more."""
 
     @abstractmethod
     def farewell(self) -> bytes:
@@ -292,12 +292,13 @@ class Connection(asyncio.BufferedProtocol, ABC):
                 return False
             self.backlog.append((data, key, flow))
             return True
-        if self.wire is None or self.wire.is_closing():
+        octets = self.wrapped(data) if self.wire is not None and not self.wire.is_closing() else None
+        if octets is None:
             return False
         self._quiet = False
         self.used = True
         self.owner.counters.sent += 1
-        self.write(self.wrapped(data))
+        self.write(octets)
         if self.state != OPEN:
             return False
         if key:

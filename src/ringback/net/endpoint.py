@@ -1,8 +1,8 @@
 """The endpoint: one stack, its sockets, its one timer, and the application.
 
-It feeds the stack what the sockets read, sends what the stack wants sent, keeps one timer for all of SIP's, asks DNS for
-the stack, and steps the application's coroutines: by hand, since a task costs more than most requests do. Only a coroutine
-that waits for something of asyncio's becomes a task.
+It feeds the stack what the sockets read, sends what the stack wants sent, keeps one timer for all of SIP's, asks DNS
+for the stack, and steps the application's coroutines: by hand, since a task costs more than most requests do. Only a
+coroutine that waits for something of asyncio's becomes a task.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ class Endpoint(DatagramReceiver):
     admit        asked for the address of every datagram whether it may be read at all, or None
     """
 
-    def __init__(self, stack: Stack, loop: asyncio.AbstractEventLoop, application: Application, locate: Locator) -> None:
+    def __init__(
+        self, stack: Stack, loop: asyncio.AbstractEventLoop, application: Application, locate: Locator
+    ) -> None:
         self.stack: Stack = stack
         self.loop: asyncio.AbstractEventLoop = loop
         self.application: Application = application

@@ -30,6 +30,8 @@ _SIP: Final = Subprotocol("sip")
 
 # A frame of a few octets costs as much as one of thousands, so this bounds the work of one piece.
 _PIECE: Final = 4096
+# A request line, the headers of the handshake and a browser's cookies.
+_LARGEST_GREETING: Final = 16384
 _MOST_FRAGMENTS: Final = 256
 _MOST_CONTROL_FRAMES: Final = 32
 
@@ -50,7 +52,7 @@ class WebSocketConnection(Connection):
               none, and are let in either way
     """
 
-    __slots__ = ("_controls", "_fed", "_fragments", "_origins", "_protocol", "_text")
+    __slots__ = ("_controls", "_fed", "_fragments", "_origins", "_protocol", "_tail", "_text")
 
     def __init__(
         self, owner: Owner, number: int, flow: Flow, make_tls: MakeTls | None, *, origins: Sequence[str] | None = None
@@ -62,6 +64,8 @@ class WebSocketConnection(Connection):
         self._fragments: list[bytes] = []
         self._text = False
         self._fed = 0
+        # The last octets of the handshake: its end may come in two pieces.
+        self._tail = b""
         # Pings, Pongs and keep-alives within what came at once.
         self._controls = 0
 
@@ -75,19 +79,20 @@ class WebSocketConnection(Connection):
 
     def arrived(self, data: bytes) -> None:
         """Take frames out of what has come, and hand up the messages in them."""
-        if self.state == OPEN:
-            self._alive()
+        if self.state != OPEN:
+            data = self._greet(data)
+            if self.state != OPEN:
+                return
+        self._alive()
         self._controls = 0
         for at in range(0, len(data), _PIECE):
             piece = data[at : at + _PIECE]
             self._fed += len(piece)
             self._protocol.receive_data(piece)
             for event in self._protocol.events_received():
-                if isinstance(event, Request):
-                    self._greeted(event)
-                elif isinstance(event, Frame):
+                if isinstance(event, Frame):
                     self._framed(event)
-                if self.state > OPEN:
+                if self.state != OPEN:
                     return
             self._emit()
             if self._protocol.close_expected():
@@ -95,12 +100,15 @@ class WebSocketConnection(Connection):
                 return
         self._watch_rest()
 
-    def wrapped(self, data: bytes) -> bytes:
+    def wrapped(self, data: bytes) -> bytes | None:
         """One message in one WebSocket message.
 
         RFC 7118 4.2: "If there is at least one non-UTF-8 symbol in the whole SIP message (including headers and the
         body), then the whole message MUST be sent within a WebSocket binary message."
         """
+        if self._protocol.state is not WEBSOCKET_OPEN:
+            # The Close frame has come together with the message that is being worked on.
+            return None
         try:
             data.decode("utf-8")
         except UnicodeDecodeError:
@@ -126,12 +134,40 @@ class WebSocketConnection(Connection):
 
     # inside ----------------------------------------------------------------------------------------------------------
 
+    def _greet(self, data: bytes) -> bytes:
+        """Take the opening handshake out of what has come, and return what follows it.
+
+        No more is fed to the library before the handshake is accepted: it would read frames behind a request that is
+        about to be refused.
+        """
+        joined = self._tail + data
+        end = joined.find(b"\r\n\r\n")
+        cut = len(data) if end < 0 else end + 4 - len(self._tail)
+        self._tail = joined[-3:]
+        self._fed += cut
+        if self._fed > _LARGEST_GREETING:
+            self.owner.counters.handshake_failed += 1
+            self.finish("a WebSocket handshake that is too large")
+            return b""
+        self.partial(self._fed)
+        self._protocol.receive_data(data[:cut])
+        for event in self._protocol.events_received():
+            if isinstance(event, Request):
+                self._greeted(event)
+        if self.state != OPEN:
+            self._emit()
+            if self._protocol.close_expected():
+                self._ended()
+        return data[cut:]
+
     def _greeted(self, request: Request) -> None:
         """Answer the opening handshake: 101, or 403 for a foreign Origin, 400 without the subprotocol, and so on."""
         response = self._protocol.accept(request)
         self._protocol.send_response(response)
-        self._fed = 0
         if response.status_code == 101:
+            self._tail = b""
+            self._fed = 0
+            self.partial(0)
             # The answer has to leave before anything that is sent on the open connection.
             self._emit()
             self.opened()
@@ -178,7 +214,8 @@ class WebSocketConnection(Connection):
             self.delivered(data)
         elif data == PING_OCTETS:
             self.owner.counters.pings += 1
-            self._protocol.send_text(PONG_OCTETS)
+            if self._protocol.state is WEBSOCKET_OPEN:
+                self._protocol.send_text(PONG_OCTETS)
             self._kept_alive()
         elif data == PONG_OCTETS:
             self._kept_alive()
@@ -222,7 +259,7 @@ class WebSocketConnection(Connection):
         How much of a frame the library holds it does not tell: what was fed since the last whole message counts.
         """
         deadlines = self.owner.deadlines
-        if self.state != OPEN or not (self._fragments or self._fed):
+        if not (self._fragments or self._fed):
             deadlines.stop(HALF_SENT, self)
         elif not deadlines.waits(HALF_SENT, self):
             deadlines.start(HALF_SENT, self)

@@ -1,8 +1,8 @@
 """The server as an onion of callables with one signature.
 
-An `Application` is a coroutine function that takes a `ServerTransaction` and sees to it that it is answered or forwarded.
-A layer takes an application and gives another that does something before it, or instead of it. `compose` puts the layers
-around the handler, the first one outermost.
+An `Application` is a coroutine function that takes a `ServerTransaction` and sees to it that it is answered or
+forwarded. A layer takes an application and gives another that does something before it, or instead of it. `compose`
+puts the layers around the handler, the first one outermost.
 """
 
 from __future__ import annotations

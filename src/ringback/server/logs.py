@@ -119,11 +119,12 @@ class Bridge(logging.Handler):
 class SecurityLog:
     """Security events, named as Asterisk names them, so that fail2ban's filters and people know them.
 
-        InvalidAccountID    credentials for an account that does not exist
-        InvalidPassword     a wrong digest
-        FailedACL           refused by a rule: no relay, not his own identity, a flood
-        UnexpectedAddress   a request for what belongs to somebody else at another address
-        RequestBadFormat    what could not be read
+        InvalidAccountID          credentials for an account that does not exist
+        InvalidPassword           a wrong digest
+        ChallengeResponseFailed   a digest with a nonce that is not ours or was used before, or for another request
+        FailedACL                 refused after too many wrong passwords
+        RequestNotAllowed         somebody who is known asks for what is another's
+        RequestBadFormat          what could not be read
 
     An address is heard once in `interval` seconds about each event, and all together `most` times in that time; what
     was left out is counted and said with the next.
@@ -146,9 +147,13 @@ class SecurityLog:
         #: How often each event has happened, those included that were not written.
         self.counts: dict[str, int] = {}
 
+    def count(self, event: str) -> None:
+        """Something happened that is counted and not written."""
+        self.counts[event] = self.counts.get(event, 0) + 1
+
     def report(self, event: str, flow: Flow, account: str = "", reason: str = "") -> None:
         """Something happened: which event, where the request came from, and as whom."""
-        self.counts[event] = self.counts.get(event, 0) + 1
+        self.count(event)
         now = self._clock()
         if now - self._began >= self._interval:
             self._began = now

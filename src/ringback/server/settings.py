@@ -20,6 +20,7 @@ from ringback.sip.transport import DEFAULT_PORTS, bracketed, is_address
 
 __all__ = [
     "Authentication",
+    "Dns",
     "Limits",
     "Listen",
     "Location",
@@ -95,7 +96,15 @@ def _sip_uri(text: str) -> str:
 
 
 def _web_place(text: str) -> str:
-    host, port = parse_place(text)
+    return _address_and_port(text, None)
+
+
+def _name_server(text: str) -> str:
+    return _address_and_port(text, 53)
+
+
+def _address_and_port(text: str, default_port: int | None) -> str:
+    host, port = parse_place(text, default_port)
     if not is_address(host):
         raise ValueError(f"{host!r} is no IP address")
     return f"{bracketed(host)}:{port}"
@@ -116,12 +125,15 @@ def _several(value: Any) -> Any:
 Domain = Annotated[str, AfterValidator(_domain)]
 Network = Annotated[str, AfterValidator(_network)]
 Algorithm = Annotated[str, AfterValidator(_algorithm)]
+NameServer = Annotated[str, AfterValidator(_name_server)]
 SipUri = Annotated[str, AfterValidator(_sip_uri)]
 Several = BeforeValidator(_several)
 
 NETWORKS: Final = 'a list of networks or addresses, such as ["192.0.2.0/24", "2001:db8::/32"]'
 COUNT: Final = "a whole number, at least 1"
 SWITCH: Final = "true or false"
+PAUSE: Final = "seconds, more than 0 and at most 86400"
+OCTETS: Final = "octets, 1300 to 16777216"
 
 
 class Section(BaseModel):
@@ -201,21 +213,31 @@ class Tls(Section):
 
 
 class Limits(Section):
-    """What one address, and all together, may cost."""
+    """What one address, one account and all together may cost."""
 
     exempt: Annotated[tuple[Network, ...], Several] = Field(default=("127.0.0.0/8", "::1/128"), description=NETWORKS)
-    flood_requests: int = Field(default=100, ge=1, description=COUNT)
-    flood_seconds: float = Field(default=2.0, gt=0, le=3600, description="seconds, more than 0 and at most 3600")
-    flood_block_seconds: float = Field(default=60.0, ge=0, le=86400, description="seconds, 0 to 86400")
+    flood_burst: int = Field(default=100, ge=1, description=COUNT)
+    flood_rate: float = Field(default=50.0, gt=0, le=1e6, description="messages a second, more than 0")
+    newcomers: float = Field(default=2000.0, ge=0, le=1e6, description="addresses a second, 0 for any number")
     wrong_passwords: int = Field(default=10, ge=1, description=COUNT)
-    wrong_password_seconds: float = Field(
-        default=300.0, gt=0, le=86400, description="seconds, more than 0 and at most 86400"
-    )
+    wrong_password_seconds: float = Field(default=2.0, gt=0, le=86400, description=PAUSE)
+    wrong_password_longest_seconds: float = Field(default=300.0, gt=0, le=86400, description=PAUSE)
+    calls: int = Field(default=32, ge=1, description=COUNT)
+    requests: int = Field(default=256, ge=1, description=COUNT)
+    inward: bool = Field(default=False, description=SWITCH)
     connections: int = Field(default=16384, ge=1, description=COUNT)
     connections_per_address: int = Field(default=512, ge=1, description=COUNT)
-    largest_message: int = Field(default=1048576, ge=1300, le=16777216, description="octets, 1300 to 16777216")
-    largest_head: int = Field(default=65536, ge=1300, le=16777216, description="octets, 1300 to 16777216")
+    largest_message: int = Field(default=1048576, ge=1300, le=16777216, description=OCTETS)
+    largest_head: int = Field(default=65536, ge=1300, le=16777216, description=OCTETS)
     idle_seconds: float = Field(default=960.0, ge=30, description="seconds, at least 30")
+
+    @model_validator(mode="after")
+    def _check(self) -> Limits:
+        if self.wrong_password_seconds > self.wrong_password_longest_seconds:
+            raise ValueError("wrong_password_seconds can not be more than wrong_password_longest_seconds")
+        if self.requests < self.calls:
+            raise ValueError("requests can not be less than calls, which are requests too")
+        return self
 
 
 class Authentication(Section):
@@ -284,6 +306,14 @@ class Web(Section):
     )
 
 
+class Dns(Section):
+    """Who is asked where other domains are."""
+
+    servers: Annotated[tuple[NameServer, ...], Several] = Field(
+        default=(), description='a list of address:port, such as ["192.0.2.53:53"]; nothing for those of the system'
+    )
+
+
 class Log(Section):
     """What is logged and in which form."""
 
@@ -316,6 +346,7 @@ class Settings(BaseSettings):
     authentication: Authentication = Field(default=Authentication(), description="a table")
     location: Location = Field(default=Location(), description="a table")
     setup: Setup = Field(default=Setup(), description="a table")
+    dns: Dns = Field(default=Dns(), description="a table")
     web: Web = Field(default=Web(), description="a table")
     log: Log = Field(default=Log(), description="a table")
 

@@ -148,17 +148,19 @@ class Branch(Timed):
         """Send the request to the first of `hops`."""
         flow = self.hops.pop(0)
         request, branch = self._build(layer, flow)
-        if needs_stream(_size(request), flow) and self.target.flow is None and layer.speaks("TCP"):
-            # 18.1.1: "If this causes a change in the transport protocol from the one indicated in the top Via, the value
-            # in the top Via MUST be changed." Over UDP it is tried when TCP is refused.
+        data = request.encode()
+        if needs_stream(len(data), flow) and self.target.flow is None and layer.speaks("TCP"):
+            # 18.1.1: "If this causes a change in the transport protocol from the one indicated in the top Via, the
+            # value in the top Via MUST be changed." Over UDP it is tried when TCP is refused.
             self.hops.insert(0, flow)
             flow = Flow("TCP", "", flow.host, flow.port)
             flow.local = layer.listener_for(flow).id
             request, branch = self._build(layer, flow)
+            data = request.encode()
         self.request = request
         self.state = TRYING
         self.provisional = False
-        self.client = layer.start_client(request, branch, flow, self, now)
+        self.client = layer.start_client(request, data, branch, flow, self, now)
         if request.method == "INVITE":
             self._restart(layer.timers, now, TIMER_C, TIMER_RING)
 
@@ -203,7 +205,7 @@ class Branch(Timed):
         if request is None or client is None:
             return
         cancel = cancel_of(request, self.cancel_reason)
-        layer.start_client(cancel, request.via.branch, client.flow, None, now)
+        layer.start_client(cancel, cancel.encode(), request.via.branch, client.flow, None, now)
         # "If there is no final response for the original request in 64*T1 seconds … the client SHOULD then consider the
         # original transaction cancelled".
         self._restart(layer.timers, now, 32.0, TIMER_CANCELLED)
@@ -229,13 +231,6 @@ class Branch(Timed):
         if self.timer is not None:
             self.timer.cancel()
         self.timer = timers.start(now, delay, self, kind)
-
-
-def _size(request: Request) -> int:
-    total = len(request.body) + len(request.uri) + len(request.method) + 14
-    for line in request.lines:
-        total += len(line) + 2
-    return total
 
 
 def record_route(

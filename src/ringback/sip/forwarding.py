@@ -1,8 +1,8 @@
 """The response context of a stateful proxy (RFC 3261 16.5 to 16.10, RFC 3326, 4320, 5393).
 
 A context is opened by `start` with a plan. It tries the stages one after the other and the targets of a stage together,
-forwards what has to go upstream at once, keeps the other final responses, and answers with the best of them when no branch
-is left.
+forwards what has to go upstream at once, keeps the other final responses, and answers with the best of them when no
+branch is left.
 
     event                                    action
     ---------------------------------------  ---------------------------------------------------------------
@@ -91,7 +91,8 @@ class ResponseContext(Timed):
     def start(self, caller: Flow, secret: bytes, layer: TransactionLayer, now: float) -> None:
         """Edit the request once for all branches and begin the first stage. `caller` is the flow that it came by."""
         request = self.request
-        mark = loop_mark(request)
+        # Within a dialog the route is fixed, so a request cannot be sent in circles by what is decided here.
+        mark = loop_mark(request) if self.plan.record_route else ""
         record = self.plan.record_route and request.method in ("INVITE", "SUBSCRIBE", "REFER")
         outgoing = Outgoing(request, caller, mark, secret, record)
         forwards = check_max_forwards(request.header("max-forwards"))
@@ -243,7 +244,8 @@ class ResponseContext(Timed):
             self._done(branch, 487, None, layer, now)
         elif kind == TIMER_RING:
             # 16.8: "If the client transaction has received a provisional response, the proxy MUST generate a CANCEL
-            # request matching that transaction. If … not …, the proxy MUST behave as if the transaction received a 408".
+            # request matching that transaction. If … not …, the proxy MUST behave as if the transaction received a
+            # 408".
             self._ring_over(branch, "timer C", layer, now)
 
     def stage_timer(self, layer: TransactionLayer, now: float) -> None:
@@ -284,7 +286,9 @@ class ResponseContext(Timed):
                 return True
         return False
 
-    def _done(self, branch: Branch, status: int, response: Response | None, layer: TransactionLayer, now: float) -> None:
+    def _done(
+        self, branch: Branch, status: int, response: Response | None, layer: TransactionLayer, now: float
+    ) -> None:
         """A branch has ended without success."""
         if status in (430, 408, 503) and not branch.cancelled and not self.stopped and self._take_alternative(branch):
             self._note(now, "failover", branch.uri, status, branch.target.reason)

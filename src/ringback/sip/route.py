@@ -1,8 +1,8 @@
 """What a proxy checks and strips before it chooses targets (RFC 3261 16.3 and 16.4), and its Record-Route tokens.
 
-A Record-Route URI of ours carries a token as its user part. `p…` is a MAC over the Call-ID: who brings it back in a Route
-belongs to a dialog whose first request was let through, so that a stranger cannot use us as a relay. Any other token names
-the flow to the neighbour on that side (RFC 5626 section 5), for one that can be reached in no other way.
+A Record-Route URI of ours carries a token as its user part. `p…` is a MAC over the Call-ID: who brings it back in a
+Route belongs to a dialog whose first request was let through, so that a stranger cannot use us as a relay. Any other
+token names the flow to the neighbour on that side (RFC 5626 section 5), for one that can be reached in no other way.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class Cancelled(Event):
 
 
 class Answered(Event):
-    """A response to a request that was sent by `request`; `response` is None when there was none (`status` says why)."""
+    """A response to a request sent by `request`; `response` is None when there was none (`status` says why)."""
 
     __slots__ = ("client", "response", "status")
 
@@ -224,7 +224,7 @@ class Stack:
         forwards = check_max_forwards(request.header("max-forwards"))
         if forwards < 0:
             return
-        request.replace("Max-Forwards", str(forwards))
+        request.put_line("max-forwards", f"Max-Forwards: {forwards}")
         if flow is None:
             if "route" in request.names:
                 hop = request.addresses("route")[0].uri
@@ -244,7 +244,7 @@ class Stack:
         branch = self.layer.new_branch()
         listener = self.layer.listener_for(flow)
         request.prepend("Via", f"SIP/2.0/{listener.transport} {listener.sent_by};branch={branch};rport")
-        return self.layer.start_client(request, branch, flow, None, now)
+        return self.layer.start_client(request, request.encode(), branch, flow, None, now)
 
     def located(self, token: Branch | StrayAck, hops: list[Flow], now: float) -> None:
         """DNS has answered an `Asked`: the destinations in order, or none."""
@@ -409,15 +409,16 @@ class Stack:
     def _transaction_outcome(self, owner: Transaction, outcome: int, now: float) -> None:
         layer = self.layer
         if outcome == TRYING_DUE:
-            if isinstance(owner, ServerInvite):
-                layer.respond(owner, 100, response_to(owner.request, 100).encode(), now)
-            elif isinstance(owner, ServerRequest):
+            if isinstance(owner, ServerInvite) or isinstance(owner, ServerRequest):
                 layer.respond(owner, 100, response_to(owner.request, 100).encode(), now)
         elif outcome == ENDED:
+            # Let go of what used it: no cycle is left for the collector to find.
+            owner.user = None
             if layer.clients.pop(owner.key, None) is not owner:
                 layer.servers.pop(owner.key, None)
         elif outcome == TIMED_OUT:
             if isinstance(owner, ServerInvite):
+                owner.user = None
                 layer.servers.pop(owner.key, None)
                 return
             layer.clients.pop(owner.key, None)

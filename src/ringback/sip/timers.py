@@ -14,8 +14,8 @@ from typing import Final
 
 from ringback.sip.transport import Flow
 
-#: Seconds. T1 is the estimate of the round trip, T2 the longest interval between retransmissions of a non-INVITE request
-#: and of responses to INVITE, T4 the longest that a message stays in the network.
+#: Seconds. T1 is the estimate of the round trip, T2 the longest interval between retransmissions of a non-INVITE
+#: request and of responses to INVITE, T4 the longest that a message stays in the network.
 T1: Final = 0.5
 T2: Final = 4.0
 T4: Final = 5.0

@@ -1,7 +1,7 @@
 """The transaction layer: every running transaction, the timers and what waits to be sent (RFC 3261 section 17).
 
-It stands between the transport (18) below and whoever uses transactions above: `forwarding` and `stack`. Those call down
-to start and to answer; what comes up is returned by `stack`, which dispatches.
+It stands between the transport (18) below and whoever uses transactions above: `forwarding` and `stack`. Those call
+down to start and to answer; what comes up is returned by `stack`, which dispatches.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ class TransactionLayer:
             raise ParseError(f"no way to send to a {uri.scheme}: URI", 416)
         transport = uri.transport
         if transport is None:
-            # RFC 3263 4.1: "if the TARGET is a numeric IP address … the client SHOULD use UDP for a SIP URI, and TCP for
-            # a SIPS URI", there over TLS.
+            # RFC 3263 4.1: "if the TARGET is a numeric IP address … the client SHOULD use UDP for a SIP URI, and TCP
+            # for a SIPS URI", there over TLS.
             transport = "TLS" if uri.scheme == "sips" else "UDP"
             if transport not in self._by_transport and uri.scheme == "sip" and "TCP" in self._by_transport:
                 transport = "TCP"
@@ -170,10 +170,11 @@ class TransactionLayer:
 
     # client side -----------------------------------------------------------------------------------------------------
 
-    def start_client(self, request: Request, branch: str, flow: Flow, user: Timed | None, now: float) -> Transaction:
-        """Send a request whose topmost Via carries `branch`; responses come up with `user`."""
+    def start_client(
+        self, request: Request, data: bytes, branch: str, flow: Flow, user: Timed | None, now: float
+    ) -> Transaction:
+        """Send a request, encoded as `data`, whose topmost Via carries `branch`; responses come up with `user`."""
         key = client_key(branch, request.method)
-        data = request.encode()
         if request.method == "INVITE":
             invite = ClientInvite(key, request, flow)
             invite.user = user
@@ -197,9 +198,7 @@ class TransactionLayer:
     def failed(self, client: Transaction) -> int:
         """Tell a client transaction that the transport could not deliver; it is forgotten when that ends it."""
         outcome = 0
-        if isinstance(client, ClientInvite):
-            outcome = client.failed()
-        elif isinstance(client, ClientRequest):
+        if isinstance(client, ClientInvite) or isinstance(client, ClientRequest):
             outcome = client.failed()
         if outcome:
             self.clients.pop(client.key, None)

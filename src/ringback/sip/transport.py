@@ -1,7 +1,8 @@
 """The rules of the transport layer that need no socket (RFC 3261 section 18).
 
 A `Flow` says over what a message came or has to go; only `ringback.net` knows the socket behind it. A `Listener` is one
-place at which this element can be reached: it gives the Via `sent-by` and the Record-Route URI of what leaves through it.
+place at which this element can be reached: it gives the Via `sent-by` and the Record-Route URI of what leaves through
+it.
 """
 
 from __future__ import annotations

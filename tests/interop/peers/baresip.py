@@ -30,7 +30,10 @@ class Baresip:
         ring_seconds: int = 120,
         password: str = "",
     ) -> None:
-        """`answer`: "manual" or "auto". `password`: another than that of the user. `ring_seconds`: after that an unanswered call is refused by the phone."""
+        """`answer`: "manual" or "auto". `password`: another than that of the user.
+
+        `ring_seconds`: after that an unanswered call is refused by the phone.
+        """
         self.directory = directory
         self.user = user
         self.tone = tone
@@ -55,7 +58,8 @@ class Baresip:
         )
         port = server.tls if transport == "tls" else server.udp
         (directory / "accounts").write_text(
-            f"<sip:{user}@{DOMAIN};transport={transport}>;auth_pass={password or password_of(user)};answermode={answer};regint=60;"
+            f"<sip:{user}@{DOMAIN};transport={transport}>;auth_pass={password or password_of(user)};"
+            f"answermode={answer};regint=60;"
             f'outbound="sip:127.0.0.1:{port};transport={transport}"\n'
         )
         self.program = Program(["baresip", "-f", directory, "-v", "-s"], directory / "log")

@@ -20,7 +20,7 @@ class PeerError(AssertionError):
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str, log: Callable[[], str] = str) -> None:
-    """Poll `condition` until it holds. PeerError naming `what`, with the text of `log`, when it does not in `seconds`."""
+    """Poll `condition` until it holds. PeerError naming `what`, with what `log` says, when it does not in `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -71,7 +71,7 @@ class Program:
         self.process.stdin.flush()
 
     def expect(self, pattern: str, seconds: float = 10.0, *, after: int = 0) -> re.Match[str]:
-        """Wait until what it wrote, from the character `after` on, matches the regular expression, and return the match.
+        """Wait until what it wrote, from the character `after` on, matches the regular expression; return the match.
 
         PeerError when the time is over or the program ends before.
         """

@@ -83,7 +83,8 @@ class RingbackServer:
             shutil.copytree(self.accounts, data)
         config = self.directory / "ringback.toml"
         config.write_text(f'[tls]\ncertificate = "{self.certificate}"\nkey = "{self.key}"\n\n{self.config}')
-        command = [self.command(), "serve", "--domain", DOMAIN, "--data", str(data), "--config", str(config), "--no-web"]
+        command = [self.command(), "serve", "--domain", DOMAIN, "--data", str(data)]
+        command += ["--config", str(config), "--no-web"]
         for transport, port in (("udp", self.udp), ("tcp", self.udp), ("tls", self.tls), ("ws", self.ws)):
             command += ["--listen", f"{transport}:127.0.0.1:{port}"]
         self.program = Program(command, self.directory / "server.log", cwd=self.directory)

@@ -73,6 +73,6 @@ def wait_for_tone(path: Path, hertz: float, seconds: float = 15.0) -> None:
     def heard() -> str:
         rate, samples = read_samples(path)
         share = share_of_tone(samples[-rate:], rate, hertz) if rate else 0.0
-        return f"{len(samples)} samples at {rate}/s recorded, {share:.2f} of the energy of the last second at {hertz} Hz"
+        return f"{len(samples)} samples at {rate}/s, {share:.2f} of the energy of the last second at {hertz} Hz"
 
     wait_until(lambda: hears(path, hertz), seconds, f"tone of {hertz} Hz in {path.name}", heard)

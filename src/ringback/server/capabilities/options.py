@@ -6,7 +6,9 @@ from typing import Final
 
 from ringback.server.app import ServerTransaction
 
-ALLOW: Final = "REGISTER, OPTIONS, INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, MESSAGE, SUBSCRIBE, NOTIFY, REFER, PUBLISH"
+ALLOW: Final = (
+    "REGISTER, OPTIONS, INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, MESSAGE, SUBSCRIBE, NOTIFY, REFER, PUBLISH"
+)
 #: What the registrar and the proxy understand.
 SUPPORTED: Final = "path, outbound, gruu"
 

@@ -128,14 +128,20 @@ class Registrar:
 
         RFC 5626 section 7: "the proxy MUST invalidate all the bindings in the target set that use that flow (regardless
         of AOR)". It is for connections that end by themselves: before the server stops, the bindings stay. Raises
-        StoreError; the bindings are then found out to be unreachable when they are used.
+        StoreError when some of them could not be removed; they are found out to be unreachable when they are used.
         """
         keys = self._connections.pop(flow.connection, None) if flow.connection else None
         if not keys:
             return 0
         count = 0
-        for key in keys:
-            count += await self._let_go(key, flow.connection)
+        failure: StoreError | None = None
+        for key in sorted(keys):
+            try:
+                count += await self._let_go(key, flow.connection)
+            except StoreError as error:
+                failure = error
+        if failure is not None:
+            raise failure
         return count
 
     async def _let_go(self, key: str, connection: int) -> int:

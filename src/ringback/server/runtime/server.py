@@ -18,6 +18,8 @@ from structlog.typing import FilteringBoundLogger
 from ringback.errors import ConfigurationError, ParseError, RingbackError
 from ringback.net.endpoint import Endpoint
 from ringback.net.limits import StreamLimits
+from ringback.net.nameserver import NameServers
+from ringback.net.resolver import Resolver
 from ringback.net.streams import Connections
 from ringback.net.tls import ClientTls, ServerTls
 from ringback.server.accounts import weak_accounts
@@ -35,6 +37,7 @@ from ringback.server.runtime.upkeep import Upkeep
 from ringback.server.settings import Settings, parse_place
 from ringback.server.supervisor import Supervisor
 from ringback.server.trace import Tracer
+from ringback.sip.locate import LocateError
 from ringback.sip.message import Request
 from ringback.sip.route import Self
 from ringback.sip.server_invite import PROCEEDING as INVITE_PROCEEDING
@@ -230,7 +233,9 @@ class Server:
         secret = await self.storage.secrets.secret("tokens", secrets.token_bytes(32))
         element = Self(list(settings.served), self._sockets.listeners)
         self.stack = Stack(self._sockets.listeners, element, secret, secrets.token_hex(6))
-        self.endpoint = Endpoint(self.stack, loop, self._enter, self._locate)
+        resolver = self._make_resolver()
+        self._resources.push_async_callback(resolver.close)
+        self.endpoint = Endpoint(self.stack, loop, self._enter, resolver.flows)
         self.endpoint.observer = self._observe
         self.tracer = Tracer(self.endpoint, time.time)
         limits = settings.limits
@@ -251,8 +256,25 @@ class Server:
         )
         self._resources.push_async_callback(self.connections.close, LINGER)
         self.endpoint.streams = self.connections
-        self.assembly = Assembly(settings, self.storage, element, secret)
+        self.assembly = Assembly(settings, self.storage, element, secret, self.security)
+        self.endpoint.admit = self.assembly.flood.admit
         self.upkeep = Upkeep(self.assembly.registrar, self.storage.location, self.logger)
+
+    def _make_resolver(self) -> Resolver:
+        servers = [parse_place(text) for text in self.settings.dns.servers]
+        families = [
+            4 if ":" not in listener.id.partition(":")[2].rpartition(":")[0] else 6
+            for listener in self._sockets.listeners
+        ]
+        return Resolver(
+            NameServers(servers or None),
+            supported=self.stack.layer.transports(),
+            families=sorted(set(families)),
+            on_failure=self._not_located,
+        )
+
+    def _not_located(self, uri: Uri, error: LocateError) -> None:
+        self.logger.debug("a next hop could not be located", host=uri.host, reason=str(error))
 
     def _tune_collector(self) -> None:
         """Long-lived objects are walked no more, and short-lived ones less often: see docs/architecture.md."""
@@ -297,9 +319,6 @@ class Server:
         elif isinstance(event, Malformed):
             self.security.report("RequestBadFormat", event.flow, reason=event.reason)
 
-    async def _locate(self, uri: Uri) -> list[Flow]:
-        return []
-
     # connections -----------------------------------------------------------------------------------------------------
 
     def _malformed(self, head: bytes, flow: Flow, error: ParseError) -> None:
@@ -342,7 +361,7 @@ class Server:
         if self._reload is None:
             return
         new = self._reload()
-        live = {"authentication", "location", "setup", "log", "drain_seconds"}
+        live = {"limits", "authentication", "location", "setup", "log", "drain_seconds"}
         changed = [name for name in Settings.model_fields if getattr(new, name) != getattr(self.settings, name)]
         fixed = [name for name in changed if name not in live]
         if new.location.store != self.settings.location.store:
@@ -353,6 +372,7 @@ class Server:
         if taken:
             self.settings = self.settings.model_copy(update=taken)
             self.assembly.configure(self.settings)
+            self.endpoint.admit = self.assembly.flood.admit
             said.append(f"{', '.join(taken)}: in force")
         if "log" in taken and self._own_logger:
             self.logger = make_logger(new.log)

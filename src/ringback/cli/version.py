@@ -1,0 +1,34 @@
+"""`ringback version`: which version runs, on what, and in which form."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as version_of
+
+import ringback
+
+__all__ = ["lines", "version"]
+
+
+def version() -> None:
+    """Say which version this is, whether it runs compiled, and on which event loop."""
+    for line in lines():
+        print(line)
+
+
+def lines() -> list[str]:
+    """What is printed."""
+    return [
+        f"ringback {ringback.__version__}",
+        f"Python {platform.python_version()}",
+        "compiled" if ringback.compiled() else "interpreted",
+        _loop(),
+    ]
+
+
+def _loop() -> str:
+    try:
+        return f"uvloop {version_of('uvloop')}"
+    except PackageNotFoundError:
+        return "asyncio without uvloop"
