@@ -489,7 +489,11 @@ def test_a_refresh_takes_the_path_that_it_came_by() -> None:
         ("<sip:a@192.0.2.4:5060>", UDP, False),
         ("<sip:192.0.2.4>", UDP, False),
         ("<sip:a@192.0.2.4;transport=udp>", UDP, False),
-        ("<sip:a@192.0.2.4:5070>", UDP, True),
+        # Another port of the host that both Via and source name: a listener of its own.
+        ("<sip:a@192.0.2.4:5070>", UDP, False),
+        # Here a NAT has changed the port: Via says 5060.
+        ("<sip:a@192.0.2.4>", Flow("UDP", "udp:192.0.2.10:5060", "192.0.2.4", 40123), True),
+        ("<sip:a@192.0.2.4:5070>", Flow("UDP", "udp:192.0.2.10:5060", "192.0.2.4", 40123), True),
         ("<sip:a@192.0.2.5>", UDP, True),
         ("<sip:a@phone.example>", UDP, True),
         # The Contact names a listener for TCP on the host that the datagram came from.

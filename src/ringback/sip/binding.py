@@ -28,7 +28,7 @@ from typing import Final
 from ringback.errors import RemoteError
 from ringback.sip.gruu import Gruus, is_gruu, public_gruu, same_instance
 from ringback.sip.message import Headers, Request
-from ringback.sip.outbound import encode_flow_token, first_hop_has_outbound, is_first_hop, path_values
+from ringback.sip.outbound import encode_flow_token, first_hop_has_outbound, is_first_hop, names_source, path_values
 from ringback.sip.refresh import refresh
 from ringback.sip.registrar import (
     EXPIRED,
@@ -380,8 +380,11 @@ class _Registration:
         uri = contact.uri
         if uri.address != source.host:
             return True
-        # The same host, but the Contact asks for TCP: it names a listener of its own.
-        return (uri.transport or "UDP") == "UDP" and (uri.port or 5060) != source.port
+        if (uri.transport or "UDP") != "UDP" or (uri.port or 5060) == source.port:
+            # The same host, but the Contact asks for TCP: it names a listener of its own.
+            return False
+        # Another port of the same host: where a NAT has rewritten the source, Via tells; else it is meant.
+        return not names_source(self.register.via, source)
 
     def _epoch(self, contact: Contact, found: list[Binding]) -> int:
         """The epoch of the temporary GRUUs of the instance; begins a new one when RFC 5627 5.1 says so."""

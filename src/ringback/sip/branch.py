@@ -20,7 +20,7 @@ from ringback.errors import ParseError
 from ringback.sip.client_invite import cancel_of
 from ringback.sip.headers import parse_name_addr
 from ringback.sip.message import Request, Response
-from ringback.sip.outbound import encode_flow_token
+from ringback.sip.outbound import encode_flow_token, names_source
 from ringback.sip.route import plain_token
 from ringback.sip.target import Target
 from ringback.sip.timers import TIMER_C, Send, Timed, Timer, Timers
@@ -84,7 +84,10 @@ def needs_own_flow(request: Request, flow: Flow) -> bool:
     if not uri.is_sip or not is_address(uri.address):
         # A name is the sender's own business: it leads wherever its owner wants it to.
         return False
-    return uri.address != flow.host or (uri.port or 5060) != flow.port
+    if uri.address != flow.host:
+        return True
+    # Another port of the same host is a listener of its own, unless a NAT lies between.
+    return (uri.port or 5060) != flow.port and not names_source(request.via, flow)
 
 
 class Branch(Timed):

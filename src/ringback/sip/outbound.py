@@ -22,9 +22,9 @@ from typing import Final
 
 from ringback.errors import LocalError, ParseError
 from ringback.sip.grammar import shown, split_commas
-from ringback.sip.headers import parse_name_addr
+from ringback.sip.headers import Via, parse_name_addr
 from ringback.sip.message import Request
-from ringback.sip.transport import Flow, Listener
+from ringback.sip.transport import DEFAULT_PORTS, Flow, Listener
 
 _LETTERS: Final[dict[str, str]] = {"UDP": "u", "TCP": "t", "TLS": "s", "WS": "w", "WSS": "x"}
 _TRANSPORTS: Final[dict[str, str]] = {letter: transport for transport, letter in _LETTERS.items()}
@@ -111,6 +111,17 @@ def is_outgoing(named: Flow, source: Flow) -> bool:
 def is_first_hop(request: Request) -> bool:
     """Whether this element is the first that the request came to: it carries the sender's Via alone (5.1)."""
     return request.names.count("via") == 1 and not request.via.more
+
+
+def names_source(via: Via, source: Flow) -> bool:
+    """Whether the sender's Via names the very address and port that its message came from: no NAT lies between.
+
+    RFC 3581 section 4 and 18.2.1 compare the same two. Raises ParseError.
+    """
+    if via.sent_by == f"{source.host}:{source.port}":
+        return True
+    port = via.port or DEFAULT_PORTS.get(source.transport, 5060)
+    return via.host.strip("[]") == source.host and port == source.port
 
 
 def first_hop_has_outbound(path: list[str]) -> bool:

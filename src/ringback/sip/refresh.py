@@ -6,8 +6,9 @@ taken. It may be brief because the stored URI was checked when it was stored.
 
 from __future__ import annotations
 
+from ringback.sip.headers import Via
 from ringback.sip.message import Headers, Request
-from ringback.sip.outbound import encode_flow_token, is_first_hop
+from ringback.sip.outbound import encode_flow_token, is_first_hop, names_source
 from ringback.sip.registrar import (
     LONGEST_USER_AGENT,
     MOST_Q,
@@ -59,7 +60,7 @@ def refresh(
     flow = received = ""
     if policy.flow_secret and is_first_hop(register):
         if source.transport == "UDP":
-            direct = _names_source(contact, source)
+            direct = _is_direct(contact, register.via, source)
             if direct < 0:
                 return None
         else:
@@ -89,11 +90,16 @@ def _plain_expires(register: Request, tail: str, policy: Policy) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
 
 
-def _names_source(contact: str, source: Flow) -> int:
-    """1 when a Contact names the very address that a datagram came from, 0 when not, -1 when it takes more to tell."""
+def _is_direct(contact: str, via: Via, source: Flow) -> int:
+    """1 when a Contact is reached by its URI and not over its flow, 0 when not, -1 when it takes more to tell."""
     place, _, parameters = contact.partition(";")
     if parameters and "transport=" in parameters.lower():
         return -1
     place = place[place.rfind("@") + 1 :] if "@" in place else place.partition(":")[2]
     host = bracketed(source.host)
-    return 1 if place == f"{host}:{source.port}" or (source.port == 5060 and place == host) else 0
+    if place == f"{host}:{source.port}" or (source.port == 5060 and place == host):
+        return 1
+    if place == host or place.startswith(f"{host}:"):
+        # Another port of the same host.
+        return 1 if names_source(via, source) else 0
+    return 0
