@@ -6,6 +6,7 @@ from typing import Protocol
 
 from ringback.errors import ParseError
 from ringback.server.app import Application, ServerTransaction
+from ringback.sip.gruu import is_gruu
 from ringback.sip.message import Request
 from ringback.sip.plan import Plan, Stage
 from ringback.sip.route import Self, loop_mark, preprocess, refusal
@@ -101,13 +102,17 @@ class Proxy:
         """Answer or forward one request."""
         request = transaction.request
         if request.method == "ACK":
-            self._acknowledge(transaction)
+            await self._acknowledge(transaction)
             return
         route = transaction.route
         if route.in_dialog:
-            reason = "a dialog that went through here"
-            plan = Plan([Stage([Target(request.uri, route.flow, (), 1000, reason, [])])], record_route=False)
-            transaction.forward(plan)
+            stages = await self._within_dialog(transaction)
+            if stages:
+                transaction.forward(Plan(stages, record_route=False))
+            elif stages is None:
+                transaction.respond(404, why=f"{request.uri} is no GRUU of ours")
+            else:
+                transaction.respond(480, why=f"{request.uri} has no binding")
             return
         target = request.target
         if request.method == "REGISTER" and self.element.serves(target):
@@ -121,12 +126,37 @@ class Proxy:
         else:
             await self._to_user(transaction, target)
 
-    def _acknowledge(self, transaction: ServerTransaction) -> None:
-        """The ACK to a 2xx goes on without state, but only within a dialog that went through here."""
+    async def _within_dialog(self, transaction: ServerTransaction) -> list[Stage] | None:
+        """Where a request goes whose dialog went through here; [] and None as `Lookup.stages` says it.
+
+        A user agent that has a GRUU is known to its peer by that, and only we know where it leads. RFC 5627 6.1: "This
+        is the case for both out-of-dialog requests targeted to the GRUU, and mid-dialog requests".
+        """
+        request = transaction.request
         route = transaction.route
-        if route.in_dialog or transaction.trusted:
-            if route.in_dialog or not self.element.serves(transaction.request.target):
-                transaction.stack.relay_ack(transaction.request, route.flow, transaction.now)
+        target = request.target
+        if not is_gruu(target) or not self.element.serves(target):
+            return [Stage([Target(request.uri, route.flow, (), 1000, "a dialog that went through here", [])])]
+        stages = await self.lookup.stages(target.aor(), target, request, transaction.now)
+        if stages and route.next:
+            # The Route leads to the contact by others; what they get is the contact in place of the GRUU.
+            return [Stage([Target(found.uri, None, (), 1000, found.reason, []) for found in stages[0].targets])]
+        return stages
+
+    async def _acknowledge(self, transaction: ServerTransaction) -> None:
+        """The ACK to a 2xx goes on without state, but only within a dialog that went through here."""
+        request = transaction.request
+        if transaction.route.in_dialog:
+            stages = await self._within_dialog(transaction)
+            if stages:
+                target = stages[0].targets[0]
+                if target.uri != request.uri:
+                    request.retarget(target.uri)
+                if target.routes:
+                    request.prepend("Route", ", ".join(target.routes))
+                transaction.stack.relay_ack(request, target.flow, transaction.now)
+        elif transaction.trusted and not self.element.serves(request.target):
+            transaction.stack.relay_ack(request, transaction.route.flow, transaction.now)
 
     async def _to_us(self, transaction: ServerTransaction) -> None:
         request = transaction.request
