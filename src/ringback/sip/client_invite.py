@@ -13,6 +13,7 @@
                 300-699           Completed   send ACK, up, start D
     Completed   300-699           Completed   send ACK again
                 timer D           Terminated  ENDED
+                transport failed  Terminated  up
     Accepted    2xx               Accepted    up
                 timer M           Terminated  ENDED
 
@@ -24,7 +25,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from ringback.errors import ParseError
 from ringback.sip.message import Request, Response
 from ringback.sip.timers import T1, T64, Send, Timer, Timers
 from ringback.sip.timers import TIMER_D as TIMER_D_SECONDS
@@ -95,7 +95,7 @@ class ClientInvite(Transaction):
             sends.append((self._ack, self.flow, self.key))
             # "with a value of at least 32 seconds for unreliable transports, and a value of zero seconds for reliable
             # transports".
-            timers.start(now, 0.0 if self.reliable else TIMER_D_SECONDS, self, TIMER_D)
+            self._timer = timers.start(now, 0.0 if self.reliable else TIMER_D_SECONDS, self, TIMER_D)
             return PASS_UP
         if state == ACCEPTED and 200 <= status < 300:
             return PASS_UP
@@ -123,14 +123,12 @@ class ClientInvite(Transaction):
 
     def failed(self) -> int:
         """The transport could not deliver (17.1.4): PASS_UP when the user has to know, and the transaction is over."""
-        self._stop()
-        waiting = self.state == CALLING or self.state == COMPLETED
-        if not waiting:
+        if self.state != CALLING and self.state != COMPLETED:
             # In Proceeding and Accepted nothing is on the wire that could have failed but a stray report.
             return NOTHING
-        calling = self.state == CALLING
+        self._stop()
         self.state = TERMINATED
-        return PASS_UP if calling else ENDED
+        return PASS_UP
 
     def _stop(self) -> None:
         if self._timer is not None:
@@ -176,7 +174,9 @@ def _derived(request: Request, method: str, to: str) -> Request:
             derived.lines.append(request.lines[position])
     derived.append("To", to)
     if "max-forwards" not in derived.names:
-        raise ParseError("a request without Max-Forwards")
+        # 8.1.1.6: a client "MUST insert a Max-Forwards header field into each request it originates with a value that
+        # SHOULD be 70".
+        derived.append("Max-Forwards", "70")
     derived.append("CSeq", f"{request.cseq.number} {method}")
     derived.append("Content-Length", "0")
     return derived

@@ -24,6 +24,7 @@ from __future__ import annotations
 from typing import Final
 
 from ringback.sip.message import Request
+from ringback.sip.parser import parse
 from ringback.sip.timers import T1, T2, T4, T64, Send, Timer, Timers
 from ringback.sip.transaction import (
     ENDED,
@@ -109,6 +110,16 @@ class ServerInvite(Transaction):
             return False
         sends.append((data, self.flow, ""))
         return True
+
+    def answers_with(self, to_tag: str) -> bool:
+        """Whether an ACK with this To tag can be the one to the final response that was sent (17.2.3).
+
+        Only asked of RFC 2543 clients: "the To tag of the ACK matches the To tag of the response sent by the server
+        transaction".
+        """
+        if self.state != COMPLETED and self.state != CONFIRMED:
+            return True
+        return parse(self._last).to_tag == to_tag
 
     def expired(self, timer: int, now: float, timers: Timers, sends: list[Send]) -> int:
         """The 200 ms, and timers G, H, I and L."""

@@ -5,9 +5,11 @@
     Trying      request again    Trying
                 3.5 s            Trying      TRYING_DUE
     Proceeding  request again    Proceeding  send the provisional response again
-    both        1xx from user    Proceeding  send
+    both        100 from user    Proceeding  send; on datagrams not before the 3.5 s are over
+                101-199                      nothing (RFC 4320 4.1)
                 200-699          Completed   send, start J
-                user gives up    Terminated  no response at all (RFC 4320 4.2)
+                408              Completed   start J, send nothing at all (RFC 4320 4.2)
+                user gives up    Terminated
     Completed   request again    Completed   send the final response again
                 timer J          Terminated  ENDED
 """
@@ -48,7 +50,7 @@ class ServerRequest(Transaction):
 
     def receive(self, request: Request, now: float, timers: Timers, sends: list[Send]) -> int:
         """The request again."""
-        if self._last:
+        if self._last and self.state != TERMINATED:
             sends.append((self._last, self.flow, ""))
         return NOTHING
 
@@ -57,29 +59,38 @@ class ServerRequest(Transaction):
         if self.state >= COMPLETED:
             # "Any other final responses passed by the TU to the server transaction MUST be discarded".
             return False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._last = data
+        if status < 200 and (status > 100 or self._too_early(now)):
+            # RFC 4320 4.1: "An SIP element MUST NOT send any provisional response with a Status-Code other than 100 to
+            # a non-INVITE request."
+            return False
+        self._stop()
         if status < 200:
             self.state = PROCEEDING
         else:
             self.state = COMPLETED
             # "it MUST set Timer J to fire in 64*T1 seconds for unreliable transports, and zero seconds for reliable".
             timers.start(now, 0.0 if self.reliable else T64, self, TIMER_J)
+            if status == 408:
+                # RFC 4320 4.2: "A transaction-stateful SIP element MUST NOT send a response with Status-Code of 408 to
+                # a non-INVITE request." The transaction stays to keep retransmissions from opening another.
+                self._last = b""
+                return False
+        self._last = data
         sends.append((data, self.flow, ""))
         return True
+
+    def _too_early(self, now: float) -> bool:
+        """RFC 4320 4.1: no 100 "over any unreliable transport, such as UDP, before the amount of time it takes a client
+        transaction's Timer E to be reset to T2"."""
+        return not self.reliable and self._timer is not None and now < self._timer.at
 
     def give_up(self) -> None:
         """No response came in time.
 
-        RFC 4320 4.2: "A transaction-stateful SIP element MUST NOT send a response with Status-Code of 408 to a
-        non-INVITE request. As a consequence, an element that cannot respond before the transaction expires will not
-        send a final response at all."
+        RFC 4320 4.2: "an element that cannot respond before the transaction expires will not send a final response at
+        all."
         """
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop()
         self.state = TERMINATED
 
     def expired(self, timer: int, now: float, timers: Timers, sends: list[Send]) -> int:
@@ -90,3 +101,8 @@ class ServerRequest(Transaction):
             self.state = TERMINATED
             return ENDED
         return NOTHING
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -370,10 +370,13 @@ class Stack:
         tag = user.tag if isinstance(user, ResponseContext) else self.new_tag()
         response = response_to(request, 200, "", tag)
         self.layer.respond(server, 200, response.encode(), now)
+        if not isinstance(target, ServerInvite):
+            # "A CANCEL request has no impact on the processing of transactions with any other method".
+            return
         if isinstance(user, ResponseContext):
             user.stop(request.header("reason") or "", self.layer, now)
             self._after(user)
-        elif isinstance(target, ServerInvite):
+        else:
             # "if it has not issued a final response for the original request, … responds to the INVITE with a 487".
             if self.respond(target, target.request, 487, now):
                 self._events.append(Cancelled(target))

@@ -78,24 +78,24 @@ def server_key(request: Request) -> str:
     branch = via.branch
     if branch.startswith(MAGIC_COOKIE) and len(branch) > 7:
         return f"{branch}|{via.sent_by}|{method}"
-    return old_server_key(request, method)
+    return old_server_key(request, method, request.to_tag)
 
 
-def old_server_key(request: Request, method: str) -> str:
+def old_server_key(request: Request, method: str, to_tag: str) -> str:
     """The key without the magic cookie, by the rules kept for RFC 2543 (17.2.3).
 
     "The INVITE request matches a transaction if the Request-URI, To tag, From tag, Call-ID, CSeq, and top Via header
-    field match"; the ACK's To tag is that of the response, so To is left out here. Of the Via line only the first value
-    counts: an ACK has just that one.
+    field match". `to_tag` is that of the request which opened the transaction: an ACK has the response's. Of the Via
+    line only the first value counts: an ACK has just that one.
     """
     top = request.required("via")[: request.via.size].rstrip(" \t")
-    return f"{request.uri}|{request.from_tag}|{request.call_id}|{request.cseq.number}|{top}|{method}"
+    return f"{request.uri}|{to_tag}|{request.from_tag}|{request.call_id}|{request.cseq.number}|{top}|{method}"
 
 
 def client_key(branch: str, method: str) -> str:
-    """Under which key a client transaction is filed (17.1.3): the branch, and the method because CANCEL shares the
-    branch of what it cancels."""
-    return f"{branch}|CANCEL" if method == "CANCEL" else branch
+    """Under which key a client transaction is filed (17.1.3): by "the same value of the branch parameter in the top Via
+    header field" and because "the method parameter in the CSeq header field matches the method of the request"."""
+    return f"{branch}|{method}"
 
 
 def response_key(response: Message) -> str:
@@ -113,5 +113,6 @@ def response_key(response: Message) -> str:
         if not branch:
             raise ParseError("a response without a branch in its topmost Via")
     cseq = response.lines[response.names.index("cseq")]
-    # CANCEL shares its branch with what it cancels; for no other method has the CSeq to be read.
-    return client_key(branch, response.cseq.method) if "CANCEL" in cseq else branch
+    method = cseq[cseq.rfind(" ") + 1 :]
+    # As nearly everybody writes it, the method stands behind the last space.
+    return client_key(branch, method if method.isalpha() else response.cseq.method)

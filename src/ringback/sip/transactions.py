@@ -12,11 +12,12 @@ from ringback.errors import LocalError, ParseError
 from ringback.sip.client_invite import ClientInvite
 from ringback.sip.client_request import ClientRequest
 from ringback.sip.message import Request, Response
+from ringback.sip.parser import METHODS
 from ringback.sip.server_invite import ServerInvite
 from ringback.sip.server_request import ServerRequest
 from ringback.sip.timers import Send, Timed, Timers
-from ringback.sip.transaction import MAGIC_COOKIE, Transaction, client_key, server_key
-from ringback.sip.transport import DEFAULT_PORTS, STREAMS, Flow, Listener, is_address
+from ringback.sip.transaction import MAGIC_COOKIE, Transaction, client_key, old_server_key, server_key
+from ringback.sip.transport import DEFAULT_PORTS, LARGEST_DATAGRAM_REQUEST, STREAMS, Flow, Listener, is_address
 from ringback.sip.uri import Uri, parse_uri
 
 _MOST_HOPS: Final = 4096
@@ -133,13 +134,32 @@ class TransactionLayer:
 
     def server_of(self, request: Request) -> Transaction | None:
         """The server transaction that a request belongs to, or None."""
-        return self.servers.get(server_key(request))
+        key = server_key(request)
+        server = self.servers.get(key)
+        if server is None and request.method == "ACK" and not key.startswith(MAGIC_COOKIE):
+            # The INVITE had no To tag, its ACK has that of the response.
+            server = self.servers.get(old_server_key(request, "INVITE", ""))
+            if isinstance(server, ServerInvite) and not server.answers_with(request.to_tag):
+                return None
+        return server
 
     def cancelled_by(self, request: Request) -> Transaction | None:
-        """The server transaction that a CANCEL means (9.2: as if its method were that of the original)."""
+        """The server transaction that a CANCEL means (9.2), or None.
+
+        It is found "by taking the CANCEL request, and then assuming that the request method is anything but CANCEL or
+        ACK and applying the transaction matching procedures of Section 17.2.3".
+        """
         key = server_key(request)
         # The method is the last part of the key.
-        return self.servers.get(f"{key[: len(key) - 6]}INVITE")
+        head = key[: len(key) - len("CANCEL")]
+        server = self.servers.get(head + "INVITE")
+        if server is None:
+            for method in METHODS:
+                if method != "CANCEL":
+                    server = self.servers.get(head + method)
+                    if server is not None:
+                        break
+        return server
 
     def new_server(self, request: Request, response_flow: Flow, now: float) -> Transaction:
         """A request that matched none opens a server transaction."""
@@ -211,4 +231,4 @@ class TransactionLayer:
 
 def needs_stream(size: int, flow: Flow) -> bool:
     """Whether a request of `size` octets may not go out in a datagram (18.1.1)."""
-    return size > 1300 and flow.transport not in STREAMS
+    return size > LARGEST_DATAGRAM_REQUEST and flow.transport not in STREAMS
