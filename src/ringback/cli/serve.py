@@ -37,8 +37,7 @@ def serve(
         options["data"] = data
     if no_web:
         options["web"] = {"enabled": False}
-    server = Server(load(config, options))
-    run(server, ready=_say_ready)
+    run(Server(load(config, options), reload=lambda: load(config, options)), ready=_say_ready)
 
 
 def _say_ready(server: Server) -> None:

@@ -24,6 +24,11 @@ class Admission:
         self._exempt = [_network(text) for text in exempt]
         self._counts: dict[str, int] = {}
 
+    def configure(self, limit: int, exempt: Sequence[str]) -> None:
+        """Have other limits from now on; what is counted stays counted. Raises ConfigurationError as above."""
+        self._exempt = [_network(text) for text in exempt]
+        self._limit = limit
+
     def enter(self, host: str) -> bool:
         """Count a connection from `host`, an IP literal; False, and not counted, when its source holds enough."""
         source = _source(host)

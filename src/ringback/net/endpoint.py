@@ -92,6 +92,21 @@ class Endpoint(DatagramReceiver):
             self.stack.failed(key, self.now)
             self.turn_soon()
 
+    async def close(self) -> None:
+        """Cancel what still handles requests, and have no turn any more; the sockets are for others to close."""
+        tasks = list(self.tasks)
+        for task in tasks:
+            task.cancel()
+        for waiting in self.pending_clients.values():
+            waiting.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        # Not even what is still told by others leads to another turn, nor to a timer that would outlive this.
+        self._turning = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._later is not None:
+            self._later.cancel()
+
     # the turn --------------------------------------------------------------------------------------------------------
 
     def turn(self) -> None:

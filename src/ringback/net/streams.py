@@ -103,6 +103,11 @@ class Connections:
         self._closing = False
         self._empty: asyncio.Event | None = None
 
+    def configure(self, limits: StreamLimits) -> None:
+        """Have other limits from now on, for new connections and new messages; deadlines stay those of the start."""
+        self._admission.configure(limits.connections_per_source, limits.exempt)
+        self.limits = limits
+
     # listening -------------------------------------------------------------------------------------------------------
 
     async def listen(

@@ -15,16 +15,20 @@ async def shown_bindings(location: LocationStore, aor: str, now: float, most: in
     {"bindings": [{"aor", "contact", "seconds", …}, …], "more": whether there are more}
     """
     found: list[dict[str, Any]] = []
+    more = False
     if aor:
         found = [_shown(aor, row, now) for row in await location.bindings(aor, now)]
         return {"bindings": found, "more": False}
     async for key, rows in location.scan(now):
         for row in rows:
-            if len(found) >= most:
-                return {"bindings": found, "more": True}
-            found.append(_shown(key, row, now))
+            if len(found) < most:
+                found.append(_shown(key, row, now))
+            else:
+                more = True
+        if more:
+            break
     found.sort(key=lambda binding: (binding["aor"], binding["contact"]))
-    return {"bindings": found, "more": False}
+    return {"bindings": found, "more": more}
 
 
 def _shown(aor: str, row: BindingRow, now: float) -> dict[str, Any]:

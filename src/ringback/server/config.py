@@ -71,7 +71,10 @@ def load(file: Path | None = None, options: Mapping[str, Any] | None = None, *, 
     try:
         settings = Loaded(**given)
     except ValidationError as error:
-        lines += [sources.describe(details) for details in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        # A list with a mistake in one item is not said to be wrong as a whole, too.
+        deeper = {details["loc"][:depth] for details in found for depth in range(len(details["loc"]))}
+        lines += [sources.describe(details) for details in found if details["loc"] not in deeper]
     if settings is not None and not partial:
         lines += [sources.line(location, text) for location, text in _refusals(settings)]
     if lines or settings is None:
@@ -137,14 +140,18 @@ class _Sources:
 
     def describe(self, details: ErrorDetails) -> str:
         """One line for one error of pydantic's."""
-        location = _without_tags(details["loc"])
         kind = details["type"]
+        location = _without_tags(details["loc"])
+        if kind == "extra_forbidden":
+            # The key is as people wrote it: flood-burst, or anything else.
+            location = [*_without_tags(details["loc"][:-1]), details["loc"][-1]]
+            return self.line(location, _no_such_key(location))
         field = _field_at(location)
-        allowed = f"; allowed: {field.description}" if field is not None and field.description else ""
+        allowed = ""
+        if field is not None and field.description and not _is_section(field):
+            allowed = f"; allowed: {field.description}"
         if kind == "missing":
             return self.line(location, f"is missing{allowed}")
-        if kind == "extra_forbidden":
-            return self.line(location, _no_such_key(location))
         if kind == "value_error":
             return self.line(location, str(details["ctx"]["error"]) + allowed)
         if kind in ("model_type", "model_attributes_type", "dict_type"):
@@ -155,12 +162,14 @@ class _Sources:
         names = [str(part) for part in location if isinstance(part, str)]
         if _has(self.options, names):
             return f"--{names[-1].replace('_', '-')}"
-        variable = PREFIX + "__".join(names).upper()
-        for name in os.environ:
-            if name.upper() == variable:
-                return name
+        for depth in range(len(names), 0, -1):
+            # A variable may hold a whole list of tables.
+            variable = PREFIX + "__".join(names[:depth]).upper()
+            for name in os.environ:
+                if name.upper() == variable:
+                    return name
         if self.file is not None and (_has(self.written, names) or not names):
-            number = _line_number(self.file, names)
+            number = _line_number(self.file, location)
             return f"{self.file}:{number}" if number else str(self.file)
         return str(self.file) if self.file is not None else _key(location)
 
@@ -204,6 +213,10 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
+def _is_section(field: FieldInfo) -> bool:
+    return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+
+
 def _field_at(location: Sequence[int | str]) -> FieldInfo | None:
     model: type[BaseModel] | None = Settings
     field: FieldInfo | None = None
@@ -226,10 +239,14 @@ def _no_such_key(location: Sequence[int | str]) -> str:
     return f"there is no such key; {hint}"
 
 
-def _line_number(file: Path, names: Sequence[str]) -> int:
+def _line_number(file: Path, location: Sequence[int | str]) -> int:
     """The line that a key stands in, as far as a simple look at the file tells; 0 for none."""
     section = ""
-    wanted = ".".join(names)
+    wanted = ".".join(part for part in location if isinstance(part, str))
+    position = next((depth for depth, part in enumerate(location) if isinstance(part, int)), len(location))
+    # Of a list of tables, [[listen]], only the one that is meant counts.
+    tables = ".".join(str(part) for part in location[:position])
+    left = location[position] if position < len(location) else -1
     best = 0
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
@@ -239,12 +256,17 @@ def _line_number(file: Path, names: Sequence[str]) -> int:
         text = line.strip()
         if text.startswith("["):
             section = text.strip("[] ").partition("]")[0].strip()
-            if section == wanted:
+            if section == tables and text.startswith("[[") and isinstance(left, int):
+                if left != 0:
+                    section = ""
+                left -= 1
+            if section and (wanted == section or wanted.startswith(section + ".")):
                 best = number
             continue
         key, equals, _ = text.partition("=")
         if equals:
-            whole = f"{section}.{key.strip()}" if section else key.strip()
+            name = key.strip().strip("\"'")
+            whole = f"{section}.{name}" if section else name
             if whole == wanted:
                 return number
             if wanted.startswith(whole + "."):

@@ -53,11 +53,11 @@ class ControlServer:
 
     async def start(self) -> None:
         """Listen. Raises ConfigurationError when the socket can not be made, or another server answers there."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        if _answers(self._path):
-            raise ConfigurationError(f"data: another server runs on {self._path.parent}")
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            if _answers(self._path):
+                raise ConfigurationError(f"data: another server runs on {self._path.parent}")
             self._path.unlink(missing_ok=True)
             with _address(self._path) as address:
                 sock.bind(address)
@@ -68,6 +68,9 @@ class ControlServer:
         except OSError as error:
             sock.close()
             raise ConfigurationError(f"data: {self._path} can not be made: {error.strerror or error}") from error
+        except BaseException:
+            sock.close()
+            raise
 
     async def stop(self) -> None:
         """Listen no more, and end what is connected."""
@@ -84,15 +87,19 @@ class ControlServer:
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is None or len(self._clients) >= MOST_CLIENTS:
+            writer.write(_line({"error": f"{MOST_CLIENTS} others are connected already"}))
             writer.close()
             return
         self._clients.add(task)
         try:
             while await self._serve_one(reader, writer):
                 pass
-        except (ConnectionError, asyncio.CancelledError):
-            # Gone, or the server ends: nobody is left to be told.
+        except ConnectionError:
+            # Gone: nobody is left to be told.
             return
+        except asyncio.CancelledError:
+            # The server ends. Whoever has stopped reading must not keep it: closing would wait until all is sent.
+            writer.transport.abort()
         finally:
             self._clients.discard(task)
             writer.close()
@@ -106,12 +113,11 @@ class ControlServer:
             return False
         if not line:
             return False
-        try:
-            request = json.loads(line)
-            name = request["do"]
-        except (ValueError, TypeError, KeyError):
+        request = _read_request(line)
+        if request is None:
             await _write(writer, {"error": 'a request is one line of JSON: {"do": "status"}'})
             return False
+        name = request["do"]
         if name in self._feeds:
             await self._feed(self._feeds[name](request), reader, writer)
             return False
@@ -124,19 +130,39 @@ class ControlServer:
             answer = {"ok": await command(request)}
         except RingbackError as error:
             answer = {"error": str(error)}
+        except Exception:
+            await _write(writer, {"error": f"{name} failed; the server's log says why"})
+            raise
         await _write(writer, answer)
         return True
 
     async def _feed(self, feed: AsyncIterator[Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Send what a feed yields until it ends, or until the other side closes."""
         sending = asyncio.ensure_future(_send_all(feed, writer))
-        closed = asyncio.ensure_future(reader.read())
+        closed = asyncio.ensure_future(_until_closed(reader))
         try:
             await asyncio.wait((sending, closed), return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in (sending, closed):
                 task.cancel()
-            await asyncio.gather(sending, closed, return_exceptions=True)
+            outcome, _ = await asyncio.gather(sending, closed, return_exceptions=True)
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+def _read_request(line: bytes) -> dict[str, Any] | None:
+    """The request that a line holds, with a name in "do"; None when it holds none."""
+    try:
+        request = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return request if isinstance(request, dict) and isinstance(request.get("do"), str) else None
+
+
+async def _until_closed(reader: asyncio.StreamReader) -> None:
+    """Pass over what comes until the other side closes."""
+    while await reader.read(LONGEST_REQUEST):
+        pass
 
 
 async def _send_all(feed: AsyncIterator[Any], writer: asyncio.StreamWriter) -> None:
@@ -150,8 +176,12 @@ async def _send_all(feed: AsyncIterator[Any], writer: asyncio.StreamWriter) -> N
 
 
 async def _write(writer: asyncio.StreamWriter, answer: Any) -> None:
-    writer.write(json.dumps(answer).encode() + b"\n")
+    writer.write(_line(answer))
     await writer.drain()
+
+
+def _line(answer: Any) -> bytes:
+    return json.dumps(answer).encode() + b"\n"
 
 
 # The other side -------------------------------------------------------------------------------------------------------
@@ -184,10 +214,12 @@ async def follow(path: Path, do: str, **arguments: Any) -> AsyncIterator[dict[st
         return
     reader, writer = streams
     try:
-        writer.write(json.dumps({"do": do, **arguments}).encode() + b"\n")
+        writer.write(_line({"do": do, **arguments}))
         await writer.drain()
         while line := await reader.readline():
             yield json.loads(line)
+    except ValueError as error:
+        raise RingbackError(f"{path}: an answer of over {LONGEST_ANSWER} octets, or none of JSON") from error
     finally:
         writer.close()
 

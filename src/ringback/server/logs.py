@@ -33,8 +33,14 @@ _CREDENTIALS: Final = re.compile(r"(?im)^((?:proxy-)?authorization[ \t]*:[ \t]*[
 _PARAMETERS: Final = re.compile(
     r"""(?i)\b(nonce|cnonce|nextnonce|response|rspauth|ha1|password)(["']?\s*[=:]\s*)("(?:[^"\\\r\n]|\\.)*"|'[^'\r\n]*'|[^\s,;"']+)"""
 )
+# The password in a URI (RFC 3261 19.1.1), which nobody should write there.
+_USERINFO: Final = re.compile(r"""(?i)(\bsips?:[^\s:@<>"]+:)[^\s:;?/@<>"]+(?=@)""")
 # Keys of media in a session description (RFC 4568, RFC 8839).
 _MEDIA_KEYS: Final = re.compile(r"(?m)(inline:|^a=ice-pwd:)[^\s|;]+")
+
+# Characters of what strangers can make a security event say.
+_LONGEST_ACCOUNT: Final = 200
+_LONGEST_REASON: Final = 200
 
 # What needs no quotes in a line for people.
 _BARE: Final = re.compile(r"[!#-<>-~]+")
@@ -44,6 +50,7 @@ def redact(text: str) -> str:
     """`text` without credentials: values of Authorization headers, nonces, digests, passwords and media keys."""
     text = _CREDENTIALS.sub(rf"\1 {HIDDEN}", text)
     text = _PARAMETERS.sub(rf"\1\2{HIDDEN}", text)
+    text = _USERINFO.sub(rf"\1{HIDDEN}", text)
     return _MEDIA_KEYS.sub(rf"\1{HIDDEN}", text)
 
 
@@ -82,12 +89,12 @@ def make_logger(settings: Log, stream: TextIO | None = None) -> FilteringBoundLo
 
 
 def _one_line(logger: Any, method: str, entry: MutableMapping[str, Any]) -> str:
-    """One line for people: when, how grave, what, and the rest as key=value; a traceback has lines of its own."""
+    """One line for people: when, how grave, what, and the rest as key=value; a traceback has indented lines below."""
     when, level, event = entry.pop("timestamp"), entry.pop("level"), entry.pop("event")
     trace = entry.pop("exception", "")
     rest = "".join(f" {key}={_value(value)}" for key, value in entry.items())
     line = f"{when} {level:<7} {_printable(str(event))}{rest}"
-    return f"{line}\n{trace}" if trace else line
+    return "\n    ".join([line, *map(_printable, trace.splitlines())])
 
 
 def _value(value: Any) -> str:
@@ -167,11 +174,11 @@ class SecurityLog:
         details: dict[str, Any] = {
             "SecurityEvent": event,
             "Service": "SIP",
-            "AccountID": account,
+            "AccountID": account[:_LONGEST_ACCOUNT],
             "RemoteAddress": f"{family}/{flow.transport}/{flow.host}/{flow.port}",
         }
         if reason:
-            details["reason"] = reason[:200]
+            details["reason"] = reason[:_LONGEST_REASON]
         if self._suppressed:
             details["suppressed"] = self._suppressed
             self._suppressed = 0

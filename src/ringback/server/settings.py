@@ -12,10 +12,19 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ringback.sip.digest_hash import ALGORITHMS, algorithm_name
+from ringback.sip.digest_hash import ALGORITHMS, algorithm_name, strength
 from ringback.sip.transport import DEFAULT_PORTS, bracketed, is_address
 
 __all__ = [
@@ -141,6 +150,14 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_number(cls, value: Any, info: ValidationInfo) -> Any:
+        # Pydantic takes true for 1, and `calls` is a switch in one section and a number in another.
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation in (int, float):
+            raise ValueError(f"{str(value).lower()} is no number")
+        return value
+
 
 # Sections -------------------------------------------------------------------------------------------------------------
 
@@ -171,7 +188,9 @@ class Listen(Section):
         except ValueError:
             raise ValueError(f"{host!r} in {self.address!r} is no IP address") from None
         if self.advertise:
-            parse_place(self.advertise, 5060)
+            host, _ = parse_place(self.advertise, 5060)
+            if not is_address(host) and not _HOST_NAME.fullmatch(host.lower()):
+                raise ValueError(f"advertise: {host!r} is no host name and no address")
         return self
 
     @property
@@ -254,6 +273,12 @@ class Authentication(Section):
     trusted: Annotated[tuple[Network, ...], Several] = Field(default=(), description=NETWORKS)
     registration: bool = Field(default=True, description=SWITCH)
     calls: bool = Field(default=True, description=SWITCH)
+
+    @model_validator(mode="after")
+    def _check(self) -> Authentication:
+        if all(strength(name) < strength(self.minimum) for name in self.algorithms):
+            raise ValueError(f"algorithms has none that is as strong as minimum, which is {self.minimum}")
+        return self
 
 
 class Location(Section):

@@ -36,7 +36,7 @@ class Supervisor:
         period: float = PERIOD,
         delay: float = DELAY,
     ) -> None:
-        self._logger = logger
+        self.logger = logger
         self._failed = failed
         self._most = most
         self._period = period
@@ -67,7 +67,7 @@ class Supervisor:
                 crashes.append(now)
                 while crashes[0] <= now - self._period:
                     crashes.popleft()
-                self._logger.error("a background task crashed", task=name, crashes=len(crashes), exc_info=True)
+                self.logger.error("a background task crashed", task=name, crashes=len(crashes), exc_info=True)
                 if len(crashes) >= self._most:
                     self._failed(f"{name} crashed {len(crashes)} times within {self._period:.0f} s")
                     return

@@ -6,6 +6,7 @@ A watcher has a queue with a bound. What does not fit is dropped and counted: a 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -25,6 +26,8 @@ MOST_WATCHERS: Final = 16
 LONGEST: Final = 65536
 # Calls of a watched user that are remembered, so that their decisions are shown too.
 _MOST_CALLS: Final = 1000
+# What names the user whom a message is about: its first line, From and To.
+_NAMING: Final = re.compile(rb"(?i)\A[^\r\n]*|(?<=\n)(?:from|f|to|t)[ \t]*:[^\r\n]*")
 
 
 class Watcher:
@@ -36,12 +39,8 @@ class Watcher:
 
     def __init__(self, user: str = "", call_id: str = "", size: int = QUEUE) -> None:
         self.dropped: int = 0
-        self._needles: tuple[bytes, ...] = ()
-        if user:
-            name, at, domain = user.partition("@")
-            # "sip:alice@" is found in From, To and the Request-URI alike, "tel:" where there is no host.
-            self._needles = (f":{name}@{domain}".encode() if at else f":{name}@".encode(), f"tel:{name}".encode())
-        self._call_id: bytes = call_id.encode()
+        self._user: re.Pattern[bytes] | None = _uri_of(user) if user else None
+        self._call_id: str = call_id
         self._calls: OrderedDict[str, None] = OrderedDict()
         self._queue: deque[dict[str, Any]] = deque()
         self._size = size
@@ -49,11 +48,11 @@ class Watcher:
 
     def wants(self, data: bytes) -> bool:
         """Whether a message is to be shown."""
-        if self._call_id:
-            return self._call_id in data
-        if self._needles:
-            return any(needle in data for needle in self._needles)
-        return True
+        head = data.partition(b"\r\n\r\n")[0]
+        if self._call_id and self._call_id != _header(head.decode("utf-8", "replace"), "call-id", "i"):
+            return False
+        user = self._user
+        return user is None or any(user.search(line) for line in _NAMING.findall(head))
 
     def remember(self, call_id: str) -> None:
         """Show the decisions of this call, too."""
@@ -63,9 +62,9 @@ class Watcher:
 
     def wants_call(self, call_id: str) -> bool:
         """Whether the decisions about a call are to be shown."""
-        if self._call_id:
-            return call_id.encode("utf-8", "surrogateescape") == self._call_id
-        return not self._needles or call_id in self._calls
+        if self._call_id and call_id != self._call_id:
+            return False
+        return self._user is None or call_id in self._calls
 
     def put(self, entry: dict[str, Any]) -> None:
         """Show one thing, or drop it when the watcher is too slow."""
@@ -90,8 +89,7 @@ class Watcher:
 class Tracer:
     """Taps the endpoint while somebody watches.
 
-    wall     seconds since the epoch
-    changed  called when the first watcher has come or the last one has gone
+    wall  seconds since the epoch
     """
 
     def __init__(self, endpoint: Endpoint, wall: Callable[[], float]) -> None:
@@ -168,6 +166,13 @@ class Tracer:
 
     def _wall_time(self, at: float) -> float:
         return self._wall() - (self._endpoint.loop.time() - at)
+
+
+def _uri_of(user: str) -> re.Pattern[bytes]:
+    """What finds a URI of `user`, "alice" or "alice@example.org"; a tel: URI has no host that could differ."""
+    name, at, domain = (re.escape(part.encode()) for part in user.partition("@"))
+    host = rb"(?i:%b)(?![\w.-])" % domain if at else b""
+    return re.compile(rb"(?i:sips?):%b(?:[:;][^@\s<>]*)?@%b|(?i:tel):%b(?![\w.-])" % (name, host, name))
 
 
 def _header(head: str, *names: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -58,6 +59,8 @@ class WebServer:
                 server_header=False,
             )
         )
+        self._ended = asyncio.Event()
+        self._ended.set()
 
     @property
     def url(self) -> str:
@@ -66,11 +69,16 @@ class WebServer:
 
     async def serve(self) -> None:
         """Serve until `stop` is called."""
-        await self._uvicorn.serve(sockets=[self._socket])
+        self._ended.clear()
+        try:
+            await self._uvicorn.serve(sockets=[self._socket])
+        finally:
+            self._ended.set()
 
-    def stop(self) -> None:
-        """End `serve` after the requests that are under way."""
+    async def stop(self) -> None:
+        """End `serve` after the requests that are under way, which get a few seconds; connections are closed then."""
         self._uvicorn.should_exit = True
+        await self._ended.wait()
 
     def close(self) -> None:
         """Let go of a socket that was never served on."""

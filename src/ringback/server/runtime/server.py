@@ -34,7 +34,7 @@ from ringback.server.runtime.counting import register_metrics
 from ringback.server.runtime.sockets import Sockets
 from ringback.server.runtime.storage import open_storage
 from ringback.server.runtime.upkeep import Upkeep
-from ringback.server.settings import Settings, parse_place
+from ringback.server.settings import Limits, Settings, parse_place
 from ringback.server.supervisor import Supervisor
 from ringback.server.trace import Tracer
 from ringback.sip.locate import LocateError
@@ -57,6 +57,15 @@ METHODS: Final = (
     *("REGISTER", "INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "MESSAGE", "SUBSCRIBE", "NOTIFY", "PUBLISH", "REFER"),
     *("INFO", "UPDATE", "PRACK"),
 )
+#: What can be changed while the server runs, by section; and what of it all the same only by a restart.
+LIVE: Final[Mapping[str, tuple[str, ...]]] = {
+    "drain_seconds": (),
+    "limits": ("idle_seconds",),
+    "authentication": (),
+    "location": ("store", "synchronous"),
+    "setup": (),
+    "log": (),
+}
 #: Seconds until a caller may try again whose call came while the server was ending.
 RETRY_AFTER: Final = 30
 #: Seconds between two looks at what still runs while the server ends.
@@ -133,7 +142,7 @@ class Server:
         except BaseException:
             await self.close()
             raise
-        self._started_at = time.time()
+        self._started_at = time.monotonic()
         self.state = "serving"
         self.logger.info("serving", domains=", ".join(self.settings.served), at=", ".join(self.places))
 
@@ -187,17 +196,17 @@ class Server:
         self.supervisor.start("closed connections", self.upkeep.let_go)
         if self.web is not None:
             self.supervisor.start("web", self.web.serve)
-            self._resources.callback(self.web.stop)
+            self._resources.push_async_callback(self.web.stop)
         self._tune_collector()
         await self._sockets.open(self.endpoint, self.connections, self._server_tls)
         self.endpoint.sockets = self._sockets.udp
 
     def _bridge_logs(self, loop: asyncio.AbstractEventLoop) -> None:
         self.security = SecurityLog(self.logger)
-        bridge = Bridge(self.logger)
+        self._bridge = Bridge(self.logger)
         root = logging.getLogger()
-        root.addHandler(bridge)
-        self._resources.callback(root.removeHandler, bridge)
+        root.addHandler(self._bridge)
+        self._resources.callback(root.removeHandler, self._bridge)
         before = loop.get_exception_handler()
         loop.set_exception_handler(self._loop_error)
         self._resources.callback(loop.set_exception_handler, before)
@@ -233,25 +242,20 @@ class Server:
         secret = await self.storage.secrets.secret("tokens", secrets.token_bytes(32))
         element = Self(list(settings.served), self._sockets.listeners)
         self.stack = Stack(self._sockets.listeners, element, secret, secrets.token_hex(6))
+        self.stack.layer.inward = settings.limits.inward
         resolver = self._make_resolver()
         self._resources.push_async_callback(resolver.close)
         self.endpoint = Endpoint(self.stack, loop, self._enter, resolver.flows)
         self.endpoint.observer = self._observe
+        self._resources.push_async_callback(self.endpoint.close)
+        self._resources.callback(self._sockets.close)
         self.tracer = Tracer(self.endpoint, time.time)
-        limits = settings.limits
         self.connections = Connections(
             on_message=self.endpoint.message,
             on_closed=self._connection_closed,
             on_failed=self.endpoint.undelivered,
             on_malformed=self._malformed,
-            limits=StreamLimits(
-                connections=limits.connections,
-                connections_per_source=limits.connections_per_address,
-                exempt=limits.exempt,
-                largest_head=limits.largest_head,
-                largest_message=limits.largest_message,
-                idle_seconds=limits.idle_seconds,
-            ),
+            limits=_stream_limits(settings.limits),
             client_tls=self._client_tls,
         )
         self._resources.push_async_callback(self.connections.close, LINGER)
@@ -302,7 +306,8 @@ class Server:
     async def _enter_slowly(self, transaction: ServerTransaction) -> None:
         """The same while somebody watches, or while the server ends."""
         request = transaction.request
-        if self.state == "draining" and request.method == "INVITE" and not request.to_tag:
+        ending = self.state in ("draining", "stopped")
+        if ending and request.method == "INVITE" and not request.to_tag:
             transaction.respond(503, headers=[("Retry-After", str(RETRY_AFTER))], why="the server is ending")
         else:
             await self.assembly.application(transaction)
@@ -335,20 +340,21 @@ class Server:
     def reload(self) -> list[str]:
         """Read certificates and configuration again, and do as they say; what that came to, one line each.
 
-        A mistake changes nothing, and is logged.
+        Certificates or a configuration with a mistake leave what is in force as it is, and the mistake is logged. The
+        two do not wait for each other: a slip in the configuration must not let a certificate run out.
         """
         said: list[str] = []
-        try:
-            self._reload_certificates(said)
-            self._reload_settings(said)
-        except ConfigurationError as error:
-            for line in str(error).splitlines():
-                self.logger.error("not reloaded", mistake=line)
-                said.append(f"not reloaded: {line}")
-            return said
+        mistakes: list[str] = []
+        for part in (self._reload_certificates, self._reload_settings):
+            try:
+                part(said)
+            except ConfigurationError as error:
+                mistakes += str(error).splitlines()
         for line in said:
             self.logger.info("reloaded", what=line)
-        return said
+        for line in mistakes:
+            self.logger.error("not reloaded", mistake=line)
+        return said + [f"not reloaded: {line}" for line in mistakes]
 
     def _reload_certificates(self, said: list[str]) -> None:
         if self._server_tls is not None:
@@ -360,23 +366,20 @@ class Server:
     def _reload_settings(self, said: list[str]) -> None:
         if self._reload is None:
             return
-        new = self._reload()
-        live = {"limits", "authentication", "location", "setup", "log", "drain_seconds"}
-        changed = [name for name in Settings.model_fields if getattr(new, name) != getattr(self.settings, name)]
-        fixed = [name for name in changed if name not in live]
-        if new.location.store != self.settings.location.store:
-            fixed.append("location.store")
+        taken, fixed = _changes(self.settings, self._reload())
         if fixed:
             said.append(f"{', '.join(fixed)}: changed only by a restart")
-        taken = {name: getattr(new, name) for name in changed if name in live}
         if taken:
             self.settings = self.settings.model_copy(update=taken)
             self.assembly.configure(self.settings)
+            self.stack.layer.inward = self.settings.limits.inward
             self.endpoint.admit = self.assembly.flood.admit
+            self.connections.configure(_stream_limits(self.settings.limits))
             said.append(f"{', '.join(taken)}: in force")
         if "log" in taken and self._own_logger:
-            self.logger = make_logger(new.log)
-            self.security.logger = self.logger
+            self.logger = make_logger(self.settings.log)
+            for part in (self._bridge, self.security, self.supervisor, self.upkeep):
+                part.logger = self.logger
 
     # the end ---------------------------------------------------------------------------------------------------------
 
@@ -419,8 +422,40 @@ class Server:
     # what others ask -------------------------------------------------------------------------------------------------
 
     def health(self) -> tuple[bool, dict[str, Any]]:
-        """Whether new calls are taken, and how long it has been serving."""
-        return self.state == "serving", {"state": self.state, "seconds": round(time.time() - self._started_at)}
+        """Whether new calls are taken, and for how many seconds they have been."""
+        seconds = round(time.monotonic() - self._started_at) if self._started_at else 0
+        return self.state == "serving", {"state": self.state, "seconds": seconds}
+
+
+def _changes(old: Settings, new: Settings) -> tuple[dict[str, Any], list[str]]:
+    """What can be in force at once of what is new, by name; and the keys that are new and need a restart."""
+    taken: dict[str, Any] = {}
+    fixed: list[str] = []
+    for name in Settings.model_fields:
+        before, after = getattr(old, name), getattr(new, name)
+        if before == after:
+            continue
+        if name not in LIVE:
+            fixed.append(name)
+            continue
+        kept = {key: getattr(before, key) for key in LIVE[name] if getattr(before, key) != getattr(after, key)}
+        fixed += [f"{name}.{key}" for key in kept]
+        if kept:
+            after = after.model_copy(update=kept)
+        if before != after:
+            taken[name] = after
+    return taken, fixed
+
+
+def _stream_limits(limits: Limits) -> StreamLimits:
+    return StreamLimits(
+        connections=limits.connections,
+        connections_per_source=limits.connections_per_address,
+        exempt=limits.exempt,
+        largest_head=limits.largest_head,
+        largest_message=limits.largest_message,
+        idle_seconds=limits.idle_seconds,
+    )
 
 
 def run(server: Server, ready: Callable[[Server], None] | None = None) -> None:

@@ -51,7 +51,8 @@ class Sockets:
             raise ConfigurationError(
                 f"listen: {place.address} can not be had: {reason}; give another with --listen or the key listen"
             ) from error
-        port = sock.getsockname()[1]
+        # An IPv6 address can be written in many ways; connections know the one that the system gives.
+        host, port = sock.getsockname()[:2]
         shown, shown_port = place.advertised(port)
         if shown in _ANY:
             shown = _outward_address(sock.family)

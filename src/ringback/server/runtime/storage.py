@@ -32,8 +32,10 @@ class Storage:
 async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
     """Open it, and close it at the end. Raises StoreError."""
     memory = settings.location.store == "memory"
+    # A folder by its whole path, which can be taken for nothing else that `open_store` knows, such as "memory:".
+    folder = settings.data.absolute()
     disk = await open_store(
-        settings.data, access="accounts" if memory else "serve", synchronous=settings.location.synchronous
+        folder, access="accounts" if memory else "serve", synchronous=settings.location.synchronous
     )
     assert isinstance(disk, SqliteStore)
     try:
