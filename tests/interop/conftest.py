@@ -11,7 +11,15 @@ import pytest
 
 from tests.interop.peers.baresip import Baresip
 from tests.interop.peers.linphone import Linphone
-from tests.interop.peers.server import KamailioServer, RingbackServer, Server, instead_of_ringback
+from tests.interop.peers.server import (
+    DOMAIN,
+    Certificate,
+    KamailioServer,
+    RingbackServer,
+    Server,
+    instead_of_ringback,
+)
+from tests.interop.peers.sipp import Sipps
 
 ONLY_MD5 = '[authentication]\nalgorithms = ["MD5"]\n'
 """For baresip 1.0 ("Function not implemented"), sipp 3.6 and sipsak 0.9, which give up at a challenge with SHA-256."""
@@ -26,16 +34,25 @@ def accounts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data
 
 
+@pytest.fixture(scope="session")
+def identity(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """The certificate of every server, and the authority that gave it."""
+    return Certificate.make(tmp_path_factory.mktemp("certificates"))
+
+
 @pytest.fixture
-def make_server(tmp_path: Path, accounts: Path) -> Iterator[Callable[..., Server]]:
-    """Start servers for ring.test, each with its own ports and data; they are stopped, and looked at, afterwards."""
+def make_server(tmp_path: Path, accounts: Path, identity: Certificate) -> Iterator[Callable[..., Server]]:
+    """Start servers, each with its own ports and data; they are stopped, and looked at, afterwards."""
     started: list[Server] = []
 
-    def start(config: str = ONLY_MD5) -> Server:
+    def start(config: str = ONLY_MD5, domain: str = DOMAIN) -> Server:
         directory = tmp_path / f"server{len(started)}"
         directory.mkdir()
         server: Server
-        server = KamailioServer(directory) if instead_of_ringback() else RingbackServer(directory, accounts, config)
+        if instead_of_ringback():
+            server = KamailioServer(directory, identity)
+        else:
+            server = RingbackServer(directory, accounts, identity, config, domain)
         started.append(server)
         server.start()
         return server
@@ -49,6 +66,28 @@ def make_server(tmp_path: Path, accounts: Path) -> Iterator[Callable[..., Server
 def server(make_server: Callable[..., Server]) -> Server:
     """One server for ring.test, fresh for the test."""
     return make_server()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, accounts: Path, identity: Certificate) -> Iterator[Server]:
+    """One server for ring.test for all tests of a module, which leave nothing registered there."""
+    directory = tmp_path_factory.mktemp("shared")
+    server: Server
+    if instead_of_ringback():
+        server = KamailioServer(directory, identity)
+    else:
+        server = RingbackServer(directory, accounts, identity, ONLY_MD5)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def sipps(tmp_path: Path) -> Iterator[Sipps]:
+    """Starts runs of SIPp; after the test they end, and what they registered is taken back."""
+    made = Sipps(tmp_path)
+    yield made
+    made.stop()
 
 
 @pytest.fixture

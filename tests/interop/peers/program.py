@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import socket
@@ -13,6 +14,9 @@ from pathlib import Path
 
 PATH = os.environ.get("PATH", os.defpath) + os.pathsep + os.pathsep.join(["/usr/sbin", "/sbin"])
 POLL_SECONDS = 0.02
+# Below the ports that the system gives to whoever asks for any, so that none of those is taken by chance.
+PORTS = range(10000, 32000)
+_reserved: list[socket.socket] = []
 
 
 class PeerError(AssertionError):
@@ -109,24 +113,62 @@ class Program:
 
 
 def free_port(above: int = 1) -> int:
-    """A port of 127.0.0.1 that is free for UDP and TCP, and so are the next `above` ports."""
+    """A port that is free for UDP and TCP on 127.0.0.1 and ::1, and so are the next `above` ports.
+
+    No other test run on this machine is given the same ones, though what they are for binds them only later.
+    """
     for _ in range(200):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
-        if port + above < 65536 and all(_is_free(port + step) for step in range(above + 1)):
+        port = random.choice(PORTS)
+        if all(_reserve(port + step) and _is_free(port + step) for step in range(above + 1)):
             return port
     raise PeerError("no free ports on 127.0.0.1")
 
 
-def _is_free(port: int) -> bool:
-    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-        with socket.socket(socket.AF_INET, kind) as sock:
-            try:
-                sock.bind(("127.0.0.1", port))
-            except OSError:
-                return False
+def _reserve(port: int) -> bool:
+    """Claim a port among the test runs on this machine: by an abstract name, which ends with this process."""
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind(f"\0ringback-interop-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    _reserved.append(claim)
     return True
+
+
+def _is_free(port: int) -> bool:
+    families = [(socket.AF_INET, "127.0.0.1")]
+    if has_ipv6():
+        families.append((socket.AF_INET6, "::1"))
+    for family, host in families:
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            with socket.socket(family, kind) as sock:
+                try:
+                    sock.bind((host, port))
+                except OSError:
+                    return False
+    return True
+
+
+def has_ipv6() -> bool:
+    """Whether this machine has the address ::1."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind(("::1", 0))
+        except OSError:
+            return False
+    return True
+
+
+def is_bound(port: int, transport: str = "udp") -> bool:
+    """Whether something receives on this port: datagrams, or connections. It is looked at and not spoken to."""
+    state = "0A" if transport == "tcp" else "07"
+    for suffix in ("", "6"):
+        for line in Path(f"/proc/net/{transport}{suffix}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == state and fields[1].endswith(f":{port:04X}"):
+                return True
+    return False
 
 
 def sip_answers(port: int) -> bool:
