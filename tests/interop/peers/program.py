@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import random
 import re
@@ -15,8 +16,9 @@ from pathlib import Path
 PATH = os.environ.get("PATH", os.defpath) + os.pathsep + os.pathsep.join(["/usr/sbin", "/sbin"])
 POLL_SECONDS = 0.02
 # Below the ports that the system gives to whoever asks for any, so that none of those is taken by chance.
-PORTS = range(10000, 32000)
-_reserved: list[socket.socket] = []
+_BLOCKS = range(10000, 32000, 100)
+_blocks: list[socket.socket] = []
+_ports: list[int] = []
 
 
 class PeerError(AssertionError):
@@ -117,23 +119,34 @@ def free_port(above: int = 1) -> int:
 
     No other test run on this machine is given the same ones, though what they are for binds them only later.
     """
-    for _ in range(200):
-        port = random.choice(PORTS)
-        if all(_reserve(port + step) and _is_free(port + step) for step in range(above + 1)):
+    while True:
+        if len(_ports) <= above:
+            _ports[:] = _claim_block()
+        port = _ports[0]
+        del _ports[: above + 1]
+        if all(_is_free(port + step) for step in range(above + 1)):
             return port
+
+
+def _claim_block() -> range:
+    """A hundred ports for this process: it takes a name from the kernel, which nobody else gets until it ends."""
+    for first in random.sample(_BLOCKS, len(_BLOCKS)):
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(f"\0ringback-interop-ports-{first}")
+        except OSError:  # another run has it, or this one
+            claim.close()
+            continue
+        if not _blocks:
+            atexit.register(_let_go)
+        _blocks.append(claim)
+        return range(first, first + _BLOCKS.step)
     raise PeerError("no free ports on 127.0.0.1")
 
 
-def _reserve(port: int) -> bool:
-    """Claim a port among the test runs on this machine: by an abstract name, which ends with this process."""
-    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    try:
-        claim.bind(f"\0ringback-interop-port-{port}")
-    except OSError:
+def _let_go() -> None:
+    for claim in _blocks:
         claim.close()
-        return False
-    _reserved.append(claim)
-    return True
 
 
 def _is_free(port: int) -> bool:

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.interop.peers.program import PeerError, Program, free_port, is_bound, wait_until
 from tests.interop.peers.server import DOMAIN, password_of
@@ -66,18 +67,22 @@ class Sipp:
         target: str = "",
         password: str = "",
         host: str = "127.0.0.1",
+        answer: str = "486 Busy Here",
         **keys: str,
     ) -> None:
         """`to`: the port of the server. `target`: what is called, the Request-URI without its scheme. `keys`: more
-        words of the scenario. `password`: another than that of the user. `host`: the address to bind."""
+        words of the scenario. `password`: another than that of the user. `host`: the address to bind. `answer`: what
+        the scenario says in place of 486 Busy Here, which SIPp takes from no key."""
         self.scenario = scenario
         self.transport = transport
         self.port = free_port(0) if port is None else port
         self.messages_file = directory / "messages.log"
         self.errors_file = directory / "errors.log"
         directory.mkdir(parents=True)
+        script = directory / f"{scenario}.xml"
+        script.write_text((SCENARIOS / script.name).read_text().replace("486 Busy Here", answer))
         words = {"user": user, "domain": domain, "target": target, **keys}
-        command: list[str | Path] = ["sipp", "-sf", SCENARIOS / f"{scenario}.xml", f"127.0.0.1:{to}", "-m", "1"]
+        command: list[str | Path] = ["sipp", "-sf", script, f"127.0.0.1:{to}", "-m", "1"]
         command += ["-i", host, "-p", str(self.port), "-t", "t1" if transport == "tcp" else "u1"]
         command += ["-cp", str(free_port(0)), "-mp", str(free_port(3)), "-nostdin"]
         command += ["-trace_msg", "-message_file", self.messages_file, "-trace_err", "-error_file", self.errors_file]
@@ -112,7 +117,7 @@ class Sipp:
         for entry in _ENTRY.split(log)[1:]:
             direction = _DIRECTION.match(entry)
             if direction is not None:  # else a note of SIPp's own
-                found.append(Logged(direction[1] == "sent", entry[direction.end() :]))
+                found.append(Logged(direction[1] == "sent", entry[direction.end() :].removesuffix("\n")))
         return found
 
     def told(self) -> list[Logged]:
@@ -154,27 +159,31 @@ class Sipps:
         self._registered: list[Callable[[], Sipp]] = []
         self._numbers = itertools.count()
 
-    def start(self, scenario: str, to: int, **options: str) -> Sipp:
+    def start(self, scenario: str, to: int, **options: Any) -> Sipp:
         """Start a run against the server at port `to`; the options are those of `Sipp`."""
-        made = Sipp(self.directory / f"{next(self._numbers)}-{scenario}", scenario, to, **options)  # type: ignore[arg-type]
+        made = Sipp(self.directory / f"{next(self._numbers)}-{scenario}", scenario, to, **options)
         self._started.append(made)
         return made
 
-    def run(self, scenario: str, to: int, **options: str) -> Sipp:
+    def run(self, scenario: str, to: int, **options: Any) -> Sipp:
         """Start a run and wait for its end."""
         return self.start(scenario, to, **options).done()
 
-    def phone(self, scenario: str, to: int, *, user: str, transport: str = "udp", **options: str) -> Sipp:
+    def phone(self, scenario: str, to: int, *, user: str, transport: str = "udp", **options: Any) -> Sipp:
         """Register a user's phone, and have it wait for a call."""
-        domain = options.get("domain", DOMAIN)
+        domain = options.pop("domain", DOMAIN)
         where = {"user": user, "transport": transport, "domain": domain}
         port = self.run("register", to, **where).port
         self._registered.append(lambda: self.run("register_cancel", to, user=user, domain=domain))
-        return self.start(scenario, to, port=port, **where, **{**options, "domain": domain}).listening()  # type: ignore[arg-type]
+        return self.start(scenario, to, port=port, **where, **options).listening()
 
     def stop(self) -> None:
         """End all runs and take back what was registered."""
-        for made in self._started:
-            made.stop()
+        self._end()
         for forget in self._registered:
             forget()
+        self._end()
+
+    def _end(self) -> None:
+        for made in self._started:
+            made.stop()
