@@ -17,6 +17,7 @@ from ringback.sip.headers import (
     VIA_BIT,
     NameAddr,
     header_name,
+    is_plain_address,
     parse_cseq,
     parse_name_addr,
     parse_name_addrs,
@@ -336,6 +337,40 @@ class TestAddresses:
     def test_what_is_written_is_read_again(self, display: str, parameters: dict[str, str | None]) -> None:
         address = parse_name_addr(str(NameAddr(display, parse_uri("sip:a,b@c;d"), parameters)))
         assert (address.display, address.uri.text, address.parameters) == (display, "sip:a,b@c;d", parameters)
+
+
+class TestPlainAddress:
+    """A short way past `parse_name_addr`: it may say no to what is sound, and never yes to what is not."""
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "From: <sip:alice@example.org>;tag=1928301774",
+            "To: <sips:bob@sub-1.example.org:5061>",
+            "t:Bob <sip:bob@192.0.2.4:5060>",
+            'f: "Bell, A." <sip:127.0.0.1>;tag=a.b-c',
+            "FROM: J R Rosenberg <sip:j&r=(1)@a.b>",
+        ],
+    )
+    def test_what_nearly_everybody_writes(self, line: str) -> None:
+        assert is_plain_address(line)
+        parse_name_addr(line.partition(":")[2])
+
+    @given(
+        st.text("<>\"\\@:;=. \ta1-[]%,?x0", max_size=12),
+        st.text("<>\"\\@:;=. \ta1-[]%,?x0", max_size=12),
+        st.sampled_from(
+            ["{}{}", "<sip:{}>;tag={}", "<sip:a@{}:{}>", '"{}" <sip:b@{}>', "{}<sip:1.{}.0.1>", "a {} <sips:b@c{}>"]
+        ),
+    )
+    def test_never_yes_to_what_is_not_sound(self, first: str, second: str, frame: str) -> None:
+        value = frame.format(first, second)
+        if is_plain_address(f"To: {value}"):
+            parse_name_addr(value)
+
+    def test_a_long_line_is_left_to_the_parser(self) -> None:
+        assert is_plain_address(f"To: <sip:{'a' * 200}@b.org>")
+        assert not is_plain_address(f"To: <sip:{'a' * 250}@b.org>")
 
 
 class TestTags:

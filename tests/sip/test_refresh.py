@@ -117,6 +117,14 @@ def test_a_long_call_id_takes_the_long_way() -> None:
     assert refresh(register(PLAIN, 2, "x" * 201), [binding()], NOW, Policy(), UDP, "") is None
 
 
+def test_a_flow_that_is_no_more_takes_the_long_way() -> None:
+    """A Contact was accepted because it is reached over a flow: where its own URI leads was not looked at."""
+    rows = [change("flow", "token")]
+    policy = Policy(flow_secret=SECRET, refused=lambda contact, source, has_flow: "" if has_flow else "refused")
+    assert refresh(register(PLAIN), rows, NOW, policy, NAT, "") is not None
+    assert refresh(register(["Via: SIP/2.0/UDP 192.0.2.9", *PLAIN]), rows, NOW, policy, NAT, "") is None
+
+
 def change(name: str, value: object) -> Binding:
     row = binding()
     setattr(row, name, value)

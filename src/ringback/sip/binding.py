@@ -184,7 +184,7 @@ class _Registration:
     def _missing_extensions(self) -> list[str]:
         if "require" not in self.register.names:
             return []
-        return [option for option in self.register.tokens("require") if option not in EXTENSIONS]
+        return [tag.lower() for tag in self.register.option_tags("require") if tag.lower() not in EXTENSIONS]
 
     # step 6 ----------------------------------------------------------------------------------------------------------
 

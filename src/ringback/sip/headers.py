@@ -301,6 +301,24 @@ class NameAddr:
         return out
 
 
+# A From or To line as nearly everybody writes it. What matches is sound; what does not may be so all the same.
+_TOKEN: Final = r"[A-Za-z0-9\-.!%*_+`'~]++"
+_OCTET: Final = "(?:1[0-9]{2}|2[0-4][0-9]|[1-9]?[0-9])"
+_PLAIN_ADDRESS: Final = re.compile(
+    rf"""[A-Za-z]++:[ ]?(?:"[^"\\]*+"[ ]?|(?:{_TOKEN}[ ])*+)
+    <sips?:(?:[A-Za-z0-9\-_.!~*'()&=+$,]++@)?
+    (?:(?:[A-Za-z0-9]++[.\-])*+[A-Za-z][A-Za-z0-9]*+|(?:{_OCTET}\.){{3}}{_OCTET})(?::[1-9][0-9]{{0,3}})?>
+    (?:;tag={_TOKEN})?\Z""",
+    re.VERBOSE,
+)
+_PLAIN_LENGTH: Final = 250
+
+
+def is_plain_address(line: str) -> bool:
+    """Whether a whole From or To line is certainly sound; if not, `parse_name_addr` has to tell."""
+    return len(line) < _PLAIN_LENGTH and _PLAIN_ADDRESS.match(line) is not None
+
+
 def parse_name_addr(value: str) -> NameAddr:
     """Read one `name-addr` or `addr-spec` with its parameters. Raises ParseError."""
     value = value.strip(SPACE)

@@ -141,6 +141,15 @@ class Message:
         """Every token of a list such as "require" or "supported", in lower case."""
         return [token.lower() for token in self.split(key)]
 
+    def option_tags(self, key: str) -> list[str]:
+        """The option-tags of "require" or "proxy-require" as they are written. Raises ParseError for what is none."""
+        tags = self.split(key)
+        for tag in tags:
+            # "option-tag = token"; an answer repeats those that are not known (8.2.2.3, 16.3 step 5).
+            if not is_token(tag):
+                raise ParseError(f"not an option-tag: {shown(tag)}")
+        return tags
+
     def number(self, key: str, most: int = 4294967295) -> int | None:
         """The value of a header that is one number; None without one. Raises ParseError."""
         value = self.header(key)

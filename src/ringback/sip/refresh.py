@@ -68,6 +68,9 @@ def refresh(
         if direct == 0:
             flow = encode_flow_token(policy.flow_secret, source)
             received = received_from(source)
+    if old.flow and not flow and policy.refused is not None:
+        # What was good behind a flow may not be where its URI leads.
+        return None
     granted = requested if requested < policy.max_expires else policy.max_expires
     new = Binding(contact, now + granted, MOST_Q, call_id, cseq, "", 0, (), flow, received, "", agent, 0, now)
     rows = current.copy()

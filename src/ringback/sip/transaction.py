@@ -112,7 +112,8 @@ def response_key(response: Message) -> str:
         branch = response.via.branch
         if not branch:
             raise ParseError("a response without a branch in its topmost Via")
-    cseq = response.lines[response.names.index("cseq")]
-    method = cseq[cseq.rfind(" ") + 1 :]
-    # As nearly everybody writes it, the method stands behind the last space.
-    return client_key(branch, method if method.isalpha() else response.cseq.method)
+    words = response.lines[response.names.index("cseq")].split(" ")
+    # As nearly everybody writes it: "CSeq: 1 INVITE", with a number that is certainly in range.
+    if len(words) == 3 and words[2].isalpha() and words[1].isascii() and words[1].isdigit() and len(words[1]) < 10:
+        return client_key(branch, words[2])
+    return client_key(branch, response.cseq.method)

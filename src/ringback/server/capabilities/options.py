@@ -11,10 +11,17 @@ ALLOW: Final = (
 )
 #: What the registrar and the proxy understand.
 SUPPORTED: Final = "path, outbound, gruu"
+_UNDERSTOOD: Final = frozenset(SUPPORTED.split(", "))
 
 
 async def options(transaction: ServerTransaction) -> None:
     """Say what this element can do (11.2): "Allow, Accept, Accept-Encoding, Accept-Language, and Supported"."""
+    unknown = [tag for tag in transaction.request.option_tags("require") if tag.lower() not in _UNDERSTOOD]
+    if unknown:
+        # 8.2.2.3: "if a UAS does not understand an option-tag listed in a Require header field, it MUST respond by
+        # generating a response with status code 420 (Bad Extension)."
+        transaction.respond(420, headers=[("Unsupported", ", ".join(unknown))], why="Require names what is not known")
+        return
     headers = [
         ("Allow", ALLOW),
         ("Accept", "application/sdp, */*"),
