@@ -69,17 +69,22 @@ class World:
         guard: PasswordGuard | None = None,
         calls: int = 32,
         requests: int = 256,
+        recurse: bool = False,
+        ring_seconds: float = 0.0,
         domains: tuple[str, ...] = (DOMAIN,),
         algorithms: tuple[str, ...] = AVAILABLE,
         minimum: str = "MD5",
+        addresses: tuple[str, ...] = (SERVER,),
     ) -> None:
         self.now = 1000.0
         listeners = [
-            Listener(f"udp:{SERVER}:5060", "UDP", SERVER, 5060),
-            Listener(f"tcp:{SERVER}:5060", "TCP", SERVER, 5060),
+            Listener(f"{transport.lower()}:{bracketed(address)}:5060", transport, address, 5060)
+            for address in addresses
+            for transport in ("UDP", "TCP")
         ]
         element = Self(list(domains), listeners)
         self.stack = Stack(listeners, element, SECRET, "w0rld")
+        self.stack.layer.inward = False
         self.store = MemoryStore()
         for user in users:
             for domain in domains:
@@ -87,11 +92,14 @@ class World:
         served = Served(domains, element)
         policy = binding_policy(served, SECRET)
         self.registrar = Registrar(self.store.location, served, policy, wall=self.wall)
-        self.lookup = Lookup(self.store.location, served, SECRET, wall=self.wall)
+        self.lookup = Lookup(self.store.location, served, SECRET, wall=self.wall, accounts=self.store.accounts)
         self.authenticator = Authenticator(SECRET, algorithms=algorithms)
         self.guard = guard or PasswordGuard()
         self.flood = flood
-        self.proxy = Proxy(element, domains[0], self.lookup, self.registrar, options, next_hops or [], relay)
+        hops = next_hops or []
+        self.proxy = Proxy(
+            element, domains[0], self.lookup, self.registrar, options, hops, relay, recurse, ring_seconds
+        )
         self.limits = Limits(self.proxy, calls, requests)
         self.authentication = Authentication(
             self.limits,
