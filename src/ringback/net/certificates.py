@@ -27,8 +27,8 @@ def self_signed_certificate(
 ) -> tuple[Path, Path]:
     """The files (certificate, key) of a self-signed certificate for the SIP domain `domain`, made when need be.
 
-    They are kept in `folder` as certificate.pem and key.pem, and made anew when they are missing, made for other names,
-    or within 30 days of their end. `hosts` are further names and addresses, as browsers know this host by. `now` is
+    They are kept in `folder` as certificate.pem and key.pem, and made anew when they are missing, do not belong
+    together, were made for other names, or are within 30 days of their end. `hosts` are further names and addresses, as browsers know this host by. `now` is
     the time to count from, else the clock's.
 
     Raises ConfigurationError when `folder` can not be written to.
@@ -37,7 +37,7 @@ def self_signed_certificate(
     key_file = folder / "key.pem"
     now = now or datetime.now(UTC)
     names = _subject_names(domain, hosts)
-    if key_file.exists() and _serves(certificate_file, names, now):
+    if _serves(certificate_file, key_file, names, now):
         return certificate_file, key_file
     key = ec.generate_private_key(ec.SECP256R1())
     private = key.private_bytes(
@@ -61,13 +61,17 @@ def _subject_names(domain: str, hosts: Sequence[str]) -> x509.SubjectAlternative
     return x509.SubjectAlternativeName(names)
 
 
-def _serves(path: Path, names: x509.SubjectAlternativeName, now: datetime) -> bool:
-    """Whether the certificate in `path` is for `names` and good for a while."""
+def _serves(certificate_file: Path, key_file: Path, names: x509.SubjectAlternativeName, now: datetime) -> bool:
+    """Whether the certificate is for `names` and good for a while, and the key is its own."""
     try:
-        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
+        key = serialization.load_pem_private_key(key_file.read_bytes(), None)
         present = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (OSError, ValueError, x509.ExtensionNotFound):
+    except (OSError, TypeError, ValueError, x509.ExtensionNotFound):
         # Missing, unreadable or another's: a new one takes its place.
+        return False
+    if key.public_key() != certificate.public_key():
+        # The machine stopped after the key was written and before the certificate was.
         return False
     return present == names and certificate.not_valid_after_utc - now > timedelta(days=_RENEW_DAYS)
 
