@@ -94,7 +94,7 @@ class World:
         self.registrar = Registrar(self.store.location, served, policy, wall=self.wall)
         self.lookup = Lookup(self.store.location, served, SECRET, wall=self.wall, accounts=self.store.accounts)
         self.authenticator = Authenticator(SECRET, algorithms=algorithms)
-        self.guard = guard or PasswordGuard()
+        self.guard = PasswordGuard() if guard is None else guard
         self.flood = flood
         hops = next_hops or []
         self.proxy = Proxy(

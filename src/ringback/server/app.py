@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from ringback.errors import ParseError
+from ringback.server.stateless import turn_away
 from ringback.sip.message import Headers, Request
 from ringback.sip.plan import Decision, Plan
 from ringback.sip.route import Route
@@ -73,7 +74,10 @@ def compose(layers: Sequence[Layer], handler: Application) -> Application:
 
 
 class Errors:
-    """The outermost layer: what a layer or the handler could not read is answered with the status that fits."""
+    """The outermost layer: what a layer or the handler could not read is answered with the status that fits.
+
+    Somebody who has proved nothing is answered without state.
+    """
 
     def __init__(self, inner: Application) -> None:
         self.inner: Application = inner
@@ -85,4 +89,7 @@ class Errors:
         except ParseError as error:
             text = str(error).replace("\\", "").replace('"', "'")[:120]
             headers = [("Warning", f'399 ringback "{text}"')]
-            transaction.respond(error.status, headers=headers, why=str(error))
+            if transaction.user or transaction.trusted or transaction.route.in_dialog:
+                transaction.respond(error.status, headers=headers, why=str(error))
+            else:
+                turn_away(transaction, error.status, headers=headers, why=str(error))

@@ -5,6 +5,7 @@ A plan is a list of stages, tried one after the other; the targets of a stage ar
 
 from __future__ import annotations
 
+from ringback.sip.route import Self
 from ringback.sip.target import Target
 
 
@@ -26,14 +27,18 @@ class Plan:
 
     record_route  whether later requests of the dialog shall come by here
     recurse       whether the contacts of a 3xx are tried here instead of being sent back
+    element       this element, whose own addresses are not tried by recursion
     """
 
-    __slots__ = ("record_route", "recurse", "stages")
+    __slots__ = ("element", "record_route", "recurse", "stages")
 
-    def __init__(self, stages: list[Stage], record_route: bool = True, recurse: bool = False) -> None:
+    def __init__(
+        self, stages: list[Stage], record_route: bool = True, recurse: bool = False, element: Self | None = None
+    ) -> None:
         self.stages: list[Stage] = stages
         self.record_route: bool = record_route
         self.recurse: bool = recurse
+        self.element: Self | None = element
 
 
 class Decision:

@@ -6,21 +6,37 @@ down to start and to answer; what comes up is returned by `stack`, which dispatc
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
 from ringback.errors import LocalError, ParseError
-from ringback.sip.client_invite import ClientInvite
+from ringback.sip.client_invite import PROCEEDING, TERMINATED, ClientInvite
 from ringback.sip.client_request import ClientRequest
 from ringback.sip.message import Request, Response
 from ringback.sip.parser import METHODS
+from ringback.sip.server_invite import PROCEEDING as INVITE_PROCEEDING
 from ringback.sip.server_invite import ServerInvite
+from ringback.sip.server_request import COMPLETED as REQUEST_COMPLETED
 from ringback.sip.server_request import ServerRequest
 from ringback.sip.timers import Send, Timed, Timers
 from ringback.sip.transaction import MAGIC_COOKIE, Transaction, client_key, old_server_key, server_key
-from ringback.sip.transport import DEFAULT_PORTS, LARGEST_DATAGRAM_REQUEST, STREAMS, Flow, Listener, is_address
+from ringback.sip.transport import (
+    DEFAULT_PORTS,
+    LARGEST_DATAGRAM_REQUEST,
+    SECURE,
+    STREAMS,
+    Flow,
+    Listener,
+    is_address,
+    is_inward,
+)
 from ringback.sip.uri import Uri, parse_uri
 
 _MOST_HOPS: Final = 4096
+#: Keeps what is made of the secret here apart from all else.
+_PURPOSE: Final = b"ringback branch"
+#: Characters of a branch that nobody can guess; 120 of them are made at a time.
+_MARK: Final = 12
 
 
 class TransactionLayer:
@@ -28,6 +44,8 @@ class TransactionLayer:
 
     listeners  where this element is reached, the preferred one of each transport first
     instance   a token that is unique to this process; every branch that it makes starts with it
+    secret     what branches cannot be guessed without, b"" where nobody would guess
+    inward     whether a name may lead anybody to addresses of this machine; else only those may go there who are on it
     """
 
     __slots__ = (
@@ -35,15 +53,18 @@ class TransactionLayer:
         "_by_transport",
         "_counter",
         "_hops",
+        "_marks",
+        "_secret",
         "branch_prefix",
         "clients",
+        "inward",
         "listeners",
         "sends",
         "servers",
         "timers",
     )
 
-    def __init__(self, listeners: list[Listener], instance: str) -> None:
+    def __init__(self, listeners: list[Listener], instance: str, secret: bytes = b"") -> None:
         if not listeners:
             raise LocalError("at least one listener is needed")
         self.listeners: list[Listener] = listeners
@@ -52,7 +73,11 @@ class TransactionLayer:
         self.servers: dict[str, Transaction] = {}
         self.clients: dict[str, Transaction] = {}
         self.branch_prefix: str = f"{MAGIC_COOKIE}{instance}"
+        self.inward: bool = True
+        self._secret: bytes = secret[:64]
         self._counter: int = 0
+        #: Characters for the next branches.
+        self._marks: str = ""
         self._by_id: dict[str, Listener] = {}
         self._by_transport: dict[str, Listener] = {}
         self._hops: dict[str, Flow | None] = {}
@@ -116,6 +141,9 @@ class TransactionLayer:
         host = uri.parameters.get("maddr") or uri.address
         if not is_address(host):
             return None
+        if uri.scheme == "sips" and transport not in SECURE:
+            # RFC 3261 26.2.2: with SIPS "TLS is to be used" on each hop.
+            raise ParseError(f"{transport} is not secure enough for a SIPS URI", 503)
         if transport not in self._by_transport or transport in ("WS", "WSS"):
             # No connection can be opened towards a WebSocket client (RFC 7118 section 5).
             raise ParseError(f"{transport} is not spoken here", 503)
@@ -126,9 +154,24 @@ class TransactionLayer:
         return flow
 
     def new_branch(self) -> str:
-        """A branch that is unique "across space and time" (8.1.1.7)."""
+        """A branch that is unique "across space and time" (8.1.1.7).
+
+        Who knows it can answer in the name of whoever the request was sent to, so nobody may guess it from another.
+        """
         self._counter += 1
-        return f"{self.branch_prefix}{self._counter:x}"
+        branch = f"{self.branch_prefix}{self._counter:x}"
+        if not self._secret:
+            return branch
+        if not self._marks:
+            text = branch.encode("utf-8", "surrogateescape")
+            self._marks = hashlib.blake2b(text, digest_size=60, key=self._secret, person=_PURPOSE).hexdigest()
+        mark = self._marks[:_MARK]
+        self._marks = self._marks[_MARK:]
+        return f"{branch}-{mark}"
+
+    def may_reach(self, caller: str, host: str) -> bool:
+        """Whether a caller's request may be sent to an address that he, or a name, has given; both are IP literals."""
+        return self.inward or not is_inward(host) or is_inward(caller)
 
     # server side -----------------------------------------------------------------------------------------------------
 
@@ -182,6 +225,12 @@ class TransactionLayer:
             return server.respond(status, data, now, self.timers, self.sends)
         raise LocalError("only a server transaction responds")
 
+    def is_answered(self, server: Transaction) -> bool:
+        """Whether a server transaction takes no first final response any more."""
+        if isinstance(server, ServerInvite):
+            return server.state != INVITE_PROCEEDING
+        return server.state >= REQUEST_COMPLETED
+
     def give_up(self, server: Transaction) -> None:
         """End a non-INVITE server transaction without a final response (RFC 4320)."""
         if isinstance(server, ServerRequest):
@@ -223,6 +272,13 @@ class TransactionLayer:
         if outcome:
             self.clients.pop(client.key, None)
         return outcome
+
+    def abandon(self, client: Transaction | None) -> None:
+        """Forget an INVITE client transaction that is in Proceeding, where no timer of its own would end it (9.1)."""
+        if isinstance(client, ClientInvite) and client.state == PROCEEDING:
+            client.state = TERMINATED
+            client.user = None
+            self.clients.pop(client.key, None)
 
     def send_aside(self, data: bytes, flow: Flow) -> None:
         """Send without a transaction: the ACK to a 2xx, and answers to what could not be read."""

@@ -7,6 +7,8 @@ it.
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from typing import Final
 
 #: Transports on which every message goes through a connection.
@@ -18,6 +20,9 @@ SECURE: Final = frozenset(("TLS", "WSS"))
 #: RFC 3261 18.1.1: "If a request is within 200 bytes of the path MTU, or if it is larger than 1300 bytes and the path
 #: MTU is unknown, the request MUST be sent using an RFC 2914 congestion controlled transport protocol, such as TCP."
 LARGEST_DATAGRAM_REQUEST: Final = 1300
+
+_OCTET: Final = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_PLAIN_ADDRESS: Final = re.compile(rf"({_OCTET})(?:\.{_OCTET}){{3}}\Z")
 
 DEFAULT_PORTS: Final[dict[str, int]] = {"UDP": 5060, "TCP": 5060, "TLS": 5061, "WS": 80, "WSS": 443}
 
@@ -88,3 +93,23 @@ def is_address(host: str) -> bool:
     last = host.rpartition(".")[2]
     # A top label starts with a letter (RFC 3261 25.1), so a last label of digits means an IPv4 address.
     return last.isdigit() and host.count(".") == 3
+
+
+def is_inward(host: str) -> bool:
+    """Whether what is sent to an IP literal stays on the machine that sends it, or goes to nobody in particular.
+
+    A literal that is none by the rules, such as 0177.0.0.1, counts as inward: the C library takes it for an address.
+    """
+    if ":" not in host:
+        plain = _PLAIN_ADDRESS.match(host)
+        if plain is None:
+            return True
+        first = int(plain.group(1))
+        return first == 127 or first == 0 or first >= 224
+    try:
+        address = ipaddress.IPv6Address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return True
+    if address.ipv4_mapped is not None:
+        return is_inward(str(address.ipv4_mapped))
+    return address.is_loopback or address.is_unspecified or address.is_multicast

@@ -17,39 +17,55 @@ from ringback.sip.outbound import decode_flow_token
 from ringback.sip.plan import Stage
 from ringback.sip.target import Target
 from ringback.sip.uri import Uri
-from ringback.store.base import BindingRow, BindingRows, LocationStore
+from ringback.store.base import AccountStore, BindingRow, BindingRows, LocationStore
 
 
 class Lookup:
     """User location as the proxy asks for it.
 
-    store   where bindings are kept
-    served  the addresses of record that are ours
-    secret  what flow tokens and GRUUs were made with
-    wall    the wall clock
+    store     where bindings are kept
+    served    the addresses of record that are ours
+    secret    what flow tokens and GRUUs were made with
+    wall      the wall clock
+    accounts  who there is: others than those and the registered are unknown; None, and nobody is
     """
 
-    __slots__ = ("_gruus", "secret", "served", "store", "wall")
+    __slots__ = ("_gruus", "accounts", "secret", "served", "store", "wall")
 
     def __init__(
-        self, store: LocationStore, served: Served, secret: bytes, wall: Callable[[], float] = time.time
+        self,
+        store: LocationStore,
+        served: Served,
+        secret: bytes,
+        wall: Callable[[], float] = time.time,
+        accounts: AccountStore | None = None,
     ) -> None:
         self.store: LocationStore = store
         self.served: Served = served
         self.secret: bytes = secret
         self.wall: Callable[[], float] = wall
+        self.accounts: AccountStore | None = accounts
         self._gruus: Gruus = Gruus(secret)
 
     async def stages(self, aor: str, uri: Uri, request: Request, now: float) -> list[Stage] | None:
         """Where a request for `uri` goes, in the order to be tried.
 
-        [] means that the user is known to nobody now (480), None that there is no such URI (404). `aor` and `now` are
-        not needed: the address of record follows from the URI, and bindings end by the wall clock. Raises StoreError.
+        [] means that the user is reached nowhere now (480), None that there is no such user or URI (404). `aor` and
+        `now` are not needed: the address of record follows from the URI, and bindings end by the wall clock. Raises
+        StoreError.
         """
         wall = self.wall()
         if is_gruu(uri):
             return await self._instance(uri, request, wall)
-        rows = await self.store.bindings(self.served.key(uri) or aor, wall)
+        key = self.served.key(uri) or aor
+        rows = await self.store.bindings(key, wall)
+        if not rows and self.accounts is not None:
+            # 21.4.5: 404 is for "definitive information that the user does not exist"; 21.4.18: 480 for one who is known
+            # and "does not currently have a valid forwarding location".
+            user, _, domain = key.rpartition("@")
+            account = await self.accounts.get(user, domain)
+            if account is None or not account.enabled:
+                return None
         return stages_of(rows, self.secret)
 
     async def _instance(self, uri: Uri, request: Request, wall: float) -> list[Stage] | None:

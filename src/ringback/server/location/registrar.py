@@ -6,7 +6,6 @@ may change them, and that a change is either stored or not acknowledged.
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Callable
 from email.utils import formatdate
@@ -20,7 +19,7 @@ from ringback.sip.gruu import Gruus
 from ringback.sip.message import Request
 from ringback.sip.outbound import decode_flow_token
 from ringback.sip.registrar import EXPIRED, Refused
-from ringback.sip.transport import Flow, is_address
+from ringback.sip.transport import Flow, is_address, is_inward
 from ringback.sip.uri import Uri
 from ringback.store.base import BindingRow, BindingRows, LocationStore
 
@@ -123,6 +122,10 @@ class Registrar:
             self._date = formatdate(second, usegmt=True)
         return self._date
 
+    def holds(self, flow: Flow) -> bool:
+        """Whether something was registered over this connection, so that its end matters to `closed`."""
+        return flow.connection in self._connections
+
     async def closed(self, flow: Flow) -> int:
         """A connection is gone: let go of what was to be reached over it; how many bindings that was.
 
@@ -210,22 +213,11 @@ def refuse_astray(served: Served) -> Refused:
         if served.element.owns(contact):
             return "the Contact leads back to this server"
         host = (contact.parameters.get("maddr") or contact.host).strip("[]")
-        if has_flow or not is_address(host) or not _is_inward(host) or _is_inward(source.host):
+        if has_flow or not is_address(host) or not is_inward(host) or is_inward(source.host):
             return ""
         return "the Contact is an address of the server's own machine"
 
     return refused
-
-
-def _is_inward(host: str) -> bool:
-    """Whether a packet to this address stays on the machine that sends it (or never leaves its link by intent)."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return address.is_loopback or address.is_unspecified or address.is_multicast or str(address) == "255.255.255.255"
 
 
 def opens_anew(row: BindingRow, flow: Flow) -> bool:

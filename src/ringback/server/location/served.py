@@ -59,6 +59,9 @@ class Served:
         host = uri.host.rstrip(".")
         if host in self._names:
             return host
+        if "maddr" in uri.parameters:
+            # It says where to send, not who somebody is.
+            return ""
         return self.domains[0] if self.domains and self.element.owns(uri) else ""
 
     def covers(self, target: Uri, key: str) -> bool:
@@ -79,7 +82,9 @@ class Served:
                 return AddressOfRecord(f"{user}@{host}", uri)
         uri = parse_name_addr(value).uri
         if not uri.is_sip:
-            raise ParseError(f"an address of record cannot be a {uri.scheme}: URI here", 416)
+            # 10.2: "This address-of-record MUST be a SIP URI or SIPS URI"; RFC 4475 3.3.4: "A registrar would reject
+            # this request with a 400 (Bad Request) response".
+            raise ParseError(f"an address of record cannot be a {uri.scheme}: URI")
         key = self.key(uri)
         if not key:
             return None

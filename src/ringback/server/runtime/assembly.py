@@ -45,7 +45,7 @@ class Assembly:
         self._settings: Settings | None = None
         self.served = Served(settings.served, element)
         self.registrar = Registrar(storage.location, self.served, binding_policy(self.served, secret))
-        self.lookup = Lookup(storage.location, self.served, secret)
+        self.lookup = Lookup(storage.location, self.served, secret, accounts=storage.accounts)
         self.flood: FloodGuard
         self.application: Application
         self.configure(settings)
@@ -83,6 +83,8 @@ class Assembly:
                 options,
                 [NextHop(hop.domain, hop.prefix, hop.uri) for hop in settings.setup.next_hops],
                 settings.setup.relay,
+                settings.setup.recurse,
+                settings.setup.ring_seconds,
             ),
         )
         self._settings = settings

@@ -16,7 +16,8 @@ What has proved nothing yet is answered without state (`turn_away`). A nonce car
 wrong password is charged to that address, whatever address the request claims to come from.
 
 Credentials for our realms are taken off before a request goes on: nobody behind us learns a digest of our users. So are
-assertions of identity that only trusted elements may make (RFC 3325 section 5).
+assertions of identity that only trusted elements may make (RFC 3325 section 5), and hints at one (section 6: "The proxy
+MUST remove the user-provided P-Preferred-Identity header from any message it forwards").
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from ringback.errors import ParseError, StoreError
 from ringback.server.app import Application, ServerTransaction
 from ringback.server.setup.identity import Domains, Networks, is_anonymous, source_key
 from ringback.server.setup.limits import PasswordGuard
-from ringback.server.setup.stateless import turn_away
+from ringback.server.stateless import turn_away
 from ringback.sip.digest import parse_credentials
 from ringback.sip.digest_server import Authenticator, Claim, Outcome, UserKeys, Verdict, may_challenge
 from ringback.sip.message import Headers, Request
@@ -59,7 +60,7 @@ _RANDOM: Final = 8
 #: Around the token of a nonce: when it was issued, and its MAC.
 _BEFORE: Final = 6 + _RANDOM
 _AFTER: Final = 16
-_ASSERTED: Final = frozenset(("p-asserted-identity", "remote-party-id"))
+_ASSERTED: Final = frozenset(("p-asserted-identity", "p-preferred-identity", "remote-party-id"))
 #: Headers that may have to be taken off.
 _TOUCHED: Final = frozenset(("authorization", "proxy-authorization", *_ASSERTED))
 #: As much work for somebody who does not exist as for one who does.
@@ -302,8 +303,13 @@ class Authentication:
             headers = self._challenges(transaction, realm, registration, stale)
         else:
             headers = _warning(verdict.reason)
-        # With state: this request coming again is no second attempt.
-        transaction.respond(status, headers=headers, why=f"{account}: {verdict.reason}")
+        why = f"{account}: {verdict.reason}"
+        if source == source_key(transaction.flow.host):
+            # With state: this request coming again is no second attempt.
+            transaction.respond(status, headers=headers, why=why)
+        else:
+            # The nonce was given to another address than this claims to come from, which may know nothing of it.
+            turn_away(transaction, status, headers=headers, why=why)
 
     def _challenges(self, transaction: ServerTransaction, realm: str, registration: bool, stale: bool) -> Headers:
         token = self.token(_RANDOM) + source_key(transaction.flow.host)

@@ -114,6 +114,9 @@ class Domains:
         host = uri.host.rstrip(".")
         if host in self._known:
             return host
+        if "maddr" in uri.parameters:
+            # Anybody could be anybody from anywhere by an address of ours in maddr.
+            return ""
         return self.main if element.owns(uri) else ""
 
     def account_of(self, uri: Uri, element: Self) -> str:

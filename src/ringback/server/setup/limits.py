@@ -18,12 +18,12 @@ from typing import Final
 
 from ringback.errors import ConfigurationError
 from ringback.server.app import Application, ServerTransaction
-from ringback.server.setup.identity import Networks, packed, source_key
+from ringback.server.setup.identity import Networks, source_key
 from ringback.sip.headers import parse_name_addr
 from ringback.sip.server_invite import PROCEEDING, ServerInvite
 from ringback.sip.server_request import COMPLETED
 from ringback.sip.transaction import Transaction
-from ringback.sip.transport import is_address
+from ringback.sip.transport import is_address, is_inward
 
 # Floods ---------------------------------------------------------------------------------------------------------------
 
@@ -300,8 +300,6 @@ def _literal(source: bytes) -> str:
 
 # The layer ------------------------------------------------------------------------------------------------------------
 
-#: Addresses at which a request would reach this machine itself, or nobody in particular.
-INWARD: Final = ("127.0.0.0/8", "0.0.0.0/8", "224.0.0.0/3", "::1/128", "::/128", "ff00::/8")
 #: Seconds after which one who has too much running may try again.
 _RETRY_AFTER: Final = "4"
 
@@ -338,7 +336,7 @@ class Limits:
     Trusted sources and requests within dialogs are not counted.
     """
 
-    __slots__ = ("_inward_networks", "_order", "_running", "calls", "inner", "inward", "requests")
+    __slots__ = ("_order", "_running", "calls", "inner", "inward", "requests")
 
     def __init__(self, inner: Application, calls: int = 32, requests: int = 256, inward: bool = False) -> None:
         """Raises ConfigurationError for numbers that make no sense."""
@@ -348,7 +346,6 @@ class Limits:
         self.calls: int = calls
         self.requests: int = requests
         self.inward: bool = inward
-        self._inward_networks: Networks = Networks(INWARD)
         self._running: dict[str, _Running] = {}
         self._order: deque[_Running] = deque()
 
@@ -401,9 +398,8 @@ class Limits:
 
     def _leads_inward(self, transaction: ServerTransaction) -> bool:
         """Whether the request asks to be sent to an address of this machine by somebody who is not on it."""
-        inward = self._inward_networks
         route = transaction.route
-        if route.flow is not None or inward.contains(transaction.flow.host):
+        if route.flow is not None:
             return False
         if route.next:
             uri = parse_name_addr(route.next).uri
@@ -413,9 +409,14 @@ class Limits:
                 return False
         if not uri.is_sip:
             return False
-        # 16.6 step 7: maddr counts before the host.
-        host = (uri.parameters.get("maddr") or uri.host).strip("[]")
-        if is_address(host):
-            # An odd spelling such as 0177.0.0.1 is one of ours to the C library.
-            return inward.contains(host) or not packed(host)
-        return host == "localhost" or host.endswith(".localhost")
+        # 16.6 step 7: maddr counts before the host, unless it is an address of ours.
+        asked = _is_inward(uri.host) or _is_inward(uri.parameters.get("maddr") or "")
+        return asked and not is_inward(transaction.flow.host)
+
+
+def _is_inward(host: str) -> bool:
+    """Whether a host means this machine; of other names only DNS tells (`TransactionLayer.may_reach`)."""
+    if is_address(host):
+        return is_inward(host)
+    host = host.lower().rstrip(".")
+    return host == "localhost" or host.endswith(".localhost")

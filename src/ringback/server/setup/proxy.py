@@ -6,6 +6,7 @@ from typing import Protocol
 
 from ringback.errors import ParseError
 from ringback.server.app import Application, ServerTransaction
+from ringback.server.stateless import turn_away
 from ringback.sip.gruu import is_gruu
 from ringback.sip.message import Request
 from ringback.sip.plan import Plan, Stage
@@ -38,11 +39,18 @@ class NextHop:
 
     def takes(self, target: Uri) -> bool:
         """Whether this route is for `target`."""
-        return (not self.domain or target.host == self.domain) and target.user.startswith(self.prefix)
+        if self.domain and target.host != self.domain:
+            return False
+        # A number is compared without its visual separators (RFC 3966 section 4).
+        user = target.aor() if target.scheme == "tel" else target.user
+        return user.startswith(self.prefix)
 
 
 class Validate:
-    """The layer that strips our Route and refuses what a proxy must not forward (16.3, 16.4)."""
+    """The layer that strips our Route and refuses what a proxy must not forward (16.3, 16.4).
+
+    It knows nobody yet, so it refuses without state.
+    """
 
     def __init__(self, inner: Application) -> None:
         self.inner: Application = inner
@@ -51,7 +59,7 @@ class Validate:
         """Pre-process the route, then refuse or go on."""
         stack = transaction.stack
         request = transaction.request
-        if "route" in request.names or ";lr" in request.uri:
+        if "route" in request.names or ";maddr=" in request.uri:
             transaction.route = preprocess(request, stack.element, stack.secret, transaction.flow)
         if request.method != "ACK":
             prefix = stack.layer.branch_prefix
@@ -59,7 +67,7 @@ class Validate:
             refused = refusal(request, prefix, mark)
             if refused is not None and not (refused[0] == 483 and answers_itself(request, stack.element)):
                 status, headers, why = refused
-                transaction.respond(status, headers=headers, why=why)
+                turn_away(transaction, status, headers=headers, why=why)
                 return
         await self.inner(transaction)
 
@@ -78,6 +86,8 @@ class Proxy:
     lookup               user location
     next_hops            static routes, the first that fits counts
     relay                whether users of ours may send requests to other domains
+    recurse              whether the contacts of a user's 3xx are tried here, where the caller might try them himself
+    ring_seconds         how long the devices of equal q ring before those of the next lower one do; 0.0 for no limit
     """
 
     def __init__(
@@ -89,6 +99,8 @@ class Proxy:
         options: Application,
         next_hops: list[NextHop],
         relay: bool,
+        recurse: bool = False,
+        ring_seconds: float = 0.0,
     ) -> None:
         self.element: Self = element
         self.domain: str = domain
@@ -97,6 +109,8 @@ class Proxy:
         self.options: Application = options
         self.next_hops: list[NextHop] = next_hops
         self.relay: bool = relay
+        self.recurse: bool = recurse
+        self.ring_seconds: float = ring_seconds
 
     async def __call__(self, transaction: ServerTransaction) -> None:
         """Answer or forward one request."""
@@ -117,7 +131,7 @@ class Proxy:
         target = request.target
         if request.method == "REGISTER" and self.element.serves(target):
             await self.registrar(transaction)
-        elif target.scheme == "tel":
+        elif target.scheme == "tel" and not route.next:
             await self._number(transaction, target)
         elif route.next or not self.element.serves(target):
             self._away(transaction, target)
@@ -180,10 +194,15 @@ class Proxy:
                 return
         stages = await self.lookup.stages(target.aor(), target, request, transaction.now)
         if stages:
-            transaction.forward(Plan(stages))
-        elif stages is None:
+            if self.ring_seconds and request.method == "INVITE":
+                for stage in stages:
+                    stage.seconds = self.ring_seconds
+            recurse = self.recurse and self._may_leave(transaction)
+            transaction.forward(Plan(stages, recurse=recurse, element=self.element))
+        elif stages is None and (is_gruu(target) or _is_known(transaction)):
             transaction.respond(404, why=f"no user {target.aor()}")
         else:
+            # A stranger is not told who our users are: 480 is what he gets for one of them who is not there.
             transaction.respond(480, why=f"{target.aor()} has no binding")
 
     async def _number(self, transaction: ServerTransaction, target: Uri) -> None:
@@ -201,15 +220,32 @@ class Proxy:
             if not transaction.route.next and hop.takes(target):
                 self._by(transaction, hop)
                 return
-        if not (transaction.trusted or (transaction.user and self.relay)):
+        if not self._may_leave(transaction):
             transaction.respond(403, why="requests to other domains are not relayed for this sender")
             return
         if not target.is_sip and not transaction.route.next:
             raise ParseError(f"no route for a {target.scheme}: URI", 416)
         reason = "the route that the caller chose" if transaction.route.next else f"domain {target.host}"
-        transaction.forward(Plan([Stage([Target(transaction.request.uri, None, (), 1000, reason, [])])]))
+        uri = transaction.request.uri
+        if "maddr" in target.parameters and self.element.owns(target):
+            # 16.4: "If the Request-URI has a maddr parameter with a value the proxy is responsible for, … the proxy
+            # MUST strip the maddr …, and continue processing as if those values had not been present".
+            uri = target.without("maddr").text
+        transaction.forward(Plan([Stage([Target(uri, None, (), 1000, reason, [])])]))
+
+    def _may_leave(self, transaction: ServerTransaction) -> bool:
+        """Whether this sender's requests may go to other domains."""
+        return transaction.trusted or (transaction.user != "" and self.relay)
 
     def _by(self, transaction: ServerTransaction, hop: NextHop) -> None:
+        if not _is_known(transaction):
+            transaction.respond(403, why="strangers are not sent on by static routes")
+            return
         reason = f"route for {hop.domain or 'any domain'} {hop.prefix}".rstrip()
         target = Target(transaction.request.uri, None, (f"<{hop.uri}>",), 1000, reason, [])
         transaction.forward(Plan([Stage([target])]))
+
+
+def _is_known(transaction: ServerTransaction) -> bool:
+    """Whether the sender is a user of ours, or a source that is trusted as one."""
+    return transaction.trusted or transaction.user != ""
