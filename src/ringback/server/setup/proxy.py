@@ -35,7 +35,8 @@ class NextHop:
     def __init__(self, domain: str, prefix: str, uri: str) -> None:
         self.domain: str = domain
         self.prefix: str = prefix
-        self.uri: str = uri
+        # RFC 3261 16.6 step 6: "A proxy MUST ensure that all such proxies are loose routers." That is said by lr.
+        self.uri: str = uri if ";lr" in uri.lower() else f"{uri};lr"
 
     def takes(self, target: Uri) -> bool:
         """Whether this route is for `target`."""
