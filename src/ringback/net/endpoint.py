@@ -123,6 +123,7 @@ class Endpoint(DatagramReceiver):
 
     def _turn_later(self) -> None:
         self._later = None
+        self.now = self.loop.time()
         self.turn()
 
     def _dispatch(self) -> None:
@@ -189,9 +190,14 @@ class Endpoint(DatagramReceiver):
     # names -----------------------------------------------------------------------------------------------------------
 
     async def _ask(self, asked: Asked) -> None:
-        hops = await self.locate(asked.uri)
-        self.stack.located(asked.token, hops, self.loop.time())
-        self.turn_soon()
+        hops: list[Flow] = []
+        try:
+            hops = await self.locate(asked.uri)
+        finally:
+            # Whatever became of the question: who waits for the answer must not wait for ever.
+            self.now = self.loop.time()
+            self.stack.located(asked.token, hops, self.now)
+            self.turn_soon()
 
     # our own requests ------------------------------------------------------------------------------------------------
 
@@ -211,7 +217,8 @@ class Endpoint(DatagramReceiver):
             waited = coroutine.send(None)
         except StopIteration:
             return
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            # What it waited for may have been cancelled by somebody else.
             self._crashed(error, incoming)
             return
         self._suspend(coroutine, waited, incoming)
@@ -230,7 +237,10 @@ class Endpoint(DatagramReceiver):
     def finished(self, task: asyncio.Task[None], incoming: Incoming | None) -> None:
         """A coroutine that had become a task is over."""
         self.tasks.discard(task)
-        if not task.cancelled():
+        self.now = self.loop.time()
+        if task.cancelled():
+            self._fail(incoming)
+        else:
             error = task.exception()
             if error is not None:
                 self._crashed(error, incoming)
@@ -239,6 +249,9 @@ class Endpoint(DatagramReceiver):
     def _crashed(self, error: BaseException, incoming: Incoming | None) -> None:
         """A handler failed: its request is answered with 500, and nothing else is touched."""
         self.loop.call_exception_handler({"message": "a handler of SIP requests failed", "exception": error})
+        self._fail(incoming)
+
+    def _fail(self, incoming: Incoming | None) -> None:
         if incoming is not None and incoming.server is not None:
             self.stack.respond(incoming.server, incoming.request, 500, self.now)
             self.turn_soon()
