@@ -60,8 +60,8 @@ class Lookup:
         key = self.served.key(uri) or aor
         rows = await self.store.bindings(key, wall)
         if not rows and self.accounts is not None:
-            # 21.4.5: 404 is for "definitive information that the user does not exist"; 21.4.18: 480 for one who is known
-            # and "does not currently have a valid forwarding location".
+            # 21.4.5: 404 is for "definitive information that the user does not exist"; 21.4.18: 480 for one who is
+            # known and "does not currently have a valid forwarding location".
             user, _, domain = key.rpartition("@")
             account = await self.accounts.get(user, domain)
             if account is None or not account.enabled:

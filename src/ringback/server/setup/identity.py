@@ -76,6 +76,16 @@ class Networks:
             self._answers[host] = answer
         return answer
 
+    def spares(self, source: bytes) -> bool:
+        """Whether a `source_key` is in one of the networks, or one of them in it: ::1 is, as part of ::/64."""
+        if len(source) != 4 and len(source) != 8:
+            return False
+        length = 4 if len(source) == 4 else 16
+        # What a source keeps of an address.
+        kept = int.from_bytes((b"\xff" * len(source)).ljust(length, b"\0"), "big")
+        number = int.from_bytes(source.ljust(length, b"\0"), "big")
+        return any(size == length and number & mask == network & kept for size, mask, network in self._masks)
+
     def _look(self, host: str) -> bool:
         octets = packed(host)
         number = int.from_bytes(octets, "big")

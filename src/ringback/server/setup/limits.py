@@ -191,7 +191,7 @@ class PasswordGuard:
 
     It does not matter whether the account exists.
 
-    exempt    networks whose sources may be wrong as often as they like
+    exempt    networks whose sources may be wrong as often as they like; a whole /64 when one address of it is exempt
     capacity  pairs and sources that are known at a time; those heard of longest ago are forgotten
     """
 
@@ -236,7 +236,7 @@ class PasswordGuard:
 
     def wrong(self, account: str, source: bytes, now: float) -> float:
         """Note a wrong password; the seconds that the next one has to wait."""
-        if self._exempt and self._exempt.contains(_literal(source)):
+        if self._exempt.spares(source):
             return 0.0
         pair = (_name(account), source)
         wait = self._add(pair, self._allowed, now)
@@ -286,16 +286,6 @@ def _name(account: str) -> str:
     if len(account) <= _LONGEST_ACCOUNT:
         return account
     return hashlib.blake2b(account.encode("utf-8", "surrogateescape"), digest_size=20).hexdigest()
-
-
-def _literal(source: bytes) -> str:
-    """The IP literal of a `source_key`; for IPv6 the first address of the network."""
-    if len(source) == 4:
-        return ".".join([str(octet) for octet in source])
-    if len(source) == 8:
-        text = source.hex()
-        return ":".join([text[place : place + 4] for place in range(0, 16, 4)]) + "::"
-    return ""
 
 
 # The layer ------------------------------------------------------------------------------------------------------------
