@@ -27,6 +27,7 @@ from typing import Final
 
 from ringback.errors import RemoteError
 from ringback.sip.gruu import Gruus, is_gruu, public_gruu, same_instance
+from ringback.sip.headers import parse_name_addr
 from ringback.sip.message import Headers, Request
 from ringback.sip.outbound import encode_flow_token, first_hop_has_outbound, is_first_hop, names_source, path_values
 from ringback.sip.refresh import refresh
@@ -157,6 +158,12 @@ class _Registration:
             # RFC 3327 5.3: "The recommended policy is for the registrar to reject the request with a 420 'Bad
             # Extension' response indicating the Path extension."
             return Outcome(420, "", [("Unsupported", "path")], self.current, [], _NO_PATH)
+        if self.path and self.policy.refused is not None:
+            # What a Path names is sent to like a Contact (RFC 3327 5.4).
+            for value in self.path:
+                reason = self.policy.refused(parse_name_addr(value).uri, self.source, False)
+                if reason:
+                    raise RemoteError(403, reason)
         expired: list[Change] = []
         for binding in self.current:
             if binding.expires > self.now:

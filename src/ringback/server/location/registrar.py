@@ -211,11 +211,11 @@ def refuse_astray(served: Served) -> Refused:
 
     def refused(contact: Uri, source: Flow, has_flow: bool) -> str:
         if served.element.owns(contact):
-            return "the Contact leads back to this server"
+            return "a Contact or Path that leads back to this server"
         host = (contact.parameters.get("maddr") or contact.host).strip("[]")
         if has_flow or not is_address(host) or not is_inward(host) or is_inward(source.host):
             return ""
-        return "the Contact is an address of the server's own machine"
+        return "a Contact or Path on the server's own machine"
 
     return refused
 

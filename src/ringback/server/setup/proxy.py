@@ -10,7 +10,7 @@ from ringback.server.stateless import turn_away
 from ringback.sip.gruu import is_gruu
 from ringback.sip.message import Request
 from ringback.sip.plan import Plan, Stage
-from ringback.sip.route import Self, loop_mark, preprocess, refusal
+from ringback.sip.route import Self, loop_mark, looped, preprocess, refusal
 from ringback.sip.target import Target
 from ringback.sip.uri import Uri, build_uri
 
@@ -62,9 +62,13 @@ class Validate:
         request = transaction.request
         if "route" in request.names or ";maddr=" in request.uri:
             transaction.route = preprocess(request, stack.element, stack.secret, transaction.flow)
-        if request.method != "ACK":
-            prefix = stack.layer.branch_prefix
-            mark = loop_mark(request) if request.names.count("via") > 1 or request.via.more else ""
+        prefix = stack.layer.branch_prefix
+        mark = loop_mark(request) if request.names.count("via") > 1 or request.via.more else ""
+        if request.method == "ACK":
+            # Nothing is ever answered to an ACK; but it must not go in circles until its Max-Forwards is used up.
+            if mark and looped(request, prefix, mark):
+                return
+        else:
             refused = refusal(request, prefix, mark)
             if refused is not None and not (refused[0] == 483 and answers_itself(request, stack.element)):
                 status, headers, why = refused
