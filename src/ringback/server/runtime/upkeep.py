@@ -30,14 +30,15 @@ class Upkeep:
     def __init__(self, registrar: Registrar, location: LocationStore, logger: FilteringBoundLogger) -> None:
         self._registrar = registrar
         self._location = location
-        self._logger = logger
+        self.logger = logger
         self._closed: deque[Flow] = deque()
         self._filled = asyncio.Event()
 
     def closed(self, flow: Flow) -> None:
-        """A connection is gone; no more of them wait here than there were connections."""
-        self._closed.append(flow)
-        self._filled.set()
+        """A connection is gone. Only those wait here over which somebody has registered, and each of them once."""
+        if self._registrar.holds(flow):
+            self._closed.append(flow)
+            self._filled.set()
 
     async def let_go(self) -> None:
         """Remove the bindings that can be reached over connections which are gone only."""
@@ -50,7 +51,7 @@ class Upkeep:
                 for outcome in await asyncio.gather(*closing, return_exceptions=True):
                     if isinstance(outcome, BaseException):
                         # They are found out to be unreachable when they are used.
-                        self._logger.warning("bindings of a closed connection are still there", error=str(outcome))
+                        self.logger.warning("bindings of a closed connection are still there", error=str(outcome))
 
     async def sweep(self) -> None:
         """Remove expired bindings, a few at a time, all within a few minutes."""
@@ -65,7 +66,7 @@ class Upkeep:
             try:
                 await self._registrar.sweep(SWEEP_STEP)
             except StoreError as error:
-                self._logger.error("expired bindings could not be removed", error=str(error))
+                self.logger.error("expired bindings could not be removed", error=str(error))
                 return
             due -= SWEEP_STEP
             await asyncio.sleep(0)
