@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from ringback.errors import ParseError
-from ringback.server.stateless import turn_away
+from ringback.server.stateless import refuse
 from ringback.sip.message import Headers, Request
 from ringback.sip.plan import Decision, Plan
 from ringback.sip.route import Route
@@ -89,7 +89,4 @@ class Errors:
         except ParseError as error:
             text = str(error).replace("\\", "").replace('"', "'")[:120]
             headers = [("Warning", f'399 ringback "{text}"')]
-            if transaction.user or transaction.trusted or transaction.route.in_dialog:
-                transaction.respond(error.status, headers=headers, why=str(error))
-            else:
-                turn_away(transaction, error.status, headers=headers, why=str(error))
+            refuse(transaction, error.status, headers=headers, why=str(error))

@@ -55,6 +55,16 @@ def turn_away(
     layer.send_aside(response.encode(), server.flow)
 
 
+def refuse(
+    transaction: ServerTransaction, status: int, reason: str = "", headers: Headers | None = None, why: str = ""
+) -> None:
+    """Answer with a failure: with state to whom we know, and `turn_away` whoever has proved nothing."""
+    if transaction.user or transaction.trusted or transaction.route.in_dialog:
+        transaction.respond(status, reason, headers, why=why)
+    else:
+        turn_away(transaction, status, reason, headers, why)
+
+
 def _size_as_sent(request: Request, source: Flow) -> int:
     """The octets of a request as it came, or a little less: what was noted in its Via does not count."""
     return len(request.encode()) - len(f";received={source.host};rport={source.port}")

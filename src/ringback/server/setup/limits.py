@@ -19,6 +19,7 @@ from typing import Final
 from ringback.errors import ConfigurationError
 from ringback.server.app import Application, ServerTransaction
 from ringback.server.setup.identity import Networks, source_key
+from ringback.server.stateless import refuse
 from ringback.sip.headers import parse_name_addr
 from ringback.sip.server_invite import PROCEEDING, ServerInvite
 from ringback.sip.server_request import COMPLETED
@@ -342,7 +343,7 @@ class Limits:
     async def __call__(self, transaction: ServerTransaction) -> None:
         """Pass a request on, or refuse it."""
         if not self.inward and self._leads_inward(transaction):
-            transaction.respond(403, why="the next hop is an address of this server's own machine")
+            refuse(transaction, 403, why="the next hop is an address of this server's own machine")
             return
         server = transaction.server
         if server is not None and not transaction.trusted and not transaction.route.in_dialog:
@@ -368,9 +369,8 @@ class Limits:
             if total >= self.requests or (invite and calls >= self.calls):
                 what = f"{calls} calls in set-up" if invite else f"{total} requests"
                 # A 503 would have the client give up this server altogether (21.5.4).
-                transaction.respond(
-                    486, "Too Much At A Time", [("Retry-After", _RETRY_AFTER)], why=f"{key} has {what} already"
-                )
+                headers = [("Retry-After", _RETRY_AFTER)]
+                refuse(transaction, 486, "Too Much At A Time", headers, f"{key} has {what} already")
                 return False
         running.servers.append(server)
         self._tidy()

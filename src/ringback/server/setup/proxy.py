@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ringback.errors import ParseError
 from ringback.server.app import Application, ServerTransaction
-from ringback.server.stateless import turn_away
+from ringback.server.stateless import refuse
 from ringback.sip.gruu import is_gruu
 from ringback.sip.message import Request
 from ringback.sip.plan import Plan, Stage
@@ -72,7 +72,7 @@ class Validate:
             refused = refusal(request, prefix, mark)
             if refused is not None and not (refused[0] == 483 and answers_itself(request, stack.element)):
                 status, headers, why = refused
-                turn_away(transaction, status, headers=headers, why=why)
+                refuse(transaction, status, headers=headers, why=why)
                 return
         await self.inner(transaction)
 
@@ -182,16 +182,16 @@ class Proxy:
         if request.method == "OPTIONS":
             await self.options(transaction)
         elif request.to_tag:
-            transaction.respond(481, why="no such dialog here")
+            refuse(transaction, 481, why="no such dialog here")
         else:
-            transaction.respond(404, why="the Request-URI names no user")
+            refuse(transaction, 404, why="the Request-URI names no user")
 
     async def _to_user(self, transaction: ServerTransaction, target: Uri) -> None:
         request = transaction.request
         if request.to_tag:
             # Without a token of ours in its Route it is no part of a dialog that went through here; the contacts of our
             # users are not served by their address of record (12.2.2).
-            transaction.respond(481, why="no such dialog here")
+            refuse(transaction, 481, why="no such dialog here")
             return
         for hop in self.next_hops:
             if hop.prefix and hop.takes(target):
@@ -205,10 +205,10 @@ class Proxy:
             recurse = self.recurse and self._may_leave(transaction)
             transaction.forward(Plan(stages, recurse=recurse, element=self.element))
         elif stages is None and (is_gruu(target) or _is_known(transaction)):
-            transaction.respond(404, why=f"no user {target.aor()}")
+            refuse(transaction, 404, why=f"no user {target.aor()}")
         else:
             # A stranger is not told who our users are: 480 is what he gets for one of them who is not there.
-            transaction.respond(480, why=f"{target.aor()} has no binding")
+            refuse(transaction, 480, why=f"{target.aor()} has no binding")
 
     async def _number(self, transaction: ServerTransaction, target: Uri) -> None:
         """A tel: URI: a user of ours by that name, or a route that takes numbers (19.1.6)."""
@@ -226,7 +226,7 @@ class Proxy:
                 self._by(transaction, hop)
                 return
         if not self._may_leave(transaction):
-            transaction.respond(403, why="requests to other domains are not relayed for this sender")
+            refuse(transaction, 403, why="requests to other domains are not relayed for this sender")
             return
         if not target.is_sip and not transaction.route.next:
             raise ParseError(f"no route for a {target.scheme}: URI", 416)
@@ -244,7 +244,7 @@ class Proxy:
 
     def _by(self, transaction: ServerTransaction, hop: NextHop) -> None:
         if not _is_known(transaction):
-            transaction.respond(403, why="strangers are not sent on by static routes")
+            refuse(transaction, 403, why="strangers are not sent on by static routes")
             return
         reason = f"route for {hop.domain or 'any domain'} {hop.prefix}".rstrip()
         target = Target(transaction.request.uri, None, (f"<{hop.uri}>",), 1000, reason, [])
