@@ -67,9 +67,10 @@ class Transaction(Timed):
 def server_key(request: Request) -> str:
     """Under which key a request's server transaction is filed (17.2.3).
 
-    "1. the branch parameter in the request is the same as the one in the top Via header field of the request that
-    created the transaction, and 2. the sent-by value … is the same …, and 3. the method … matches … except for ACK,
-    where the method of the request that created the transaction is INVITE."
+    "1. the branch parameter in the request is equal to the one in the top Via header field of the request that created
+    the transaction, and 2. the sent-by value in the top Via of the request is equal to the one in the request that
+    created the transaction, and 3. the method of the request matches the one that created the transaction, except for
+    ACK, where the method of the request that created the transaction is INVITE."
     """
     via = request.via
     method = request.method
@@ -77,7 +78,8 @@ def server_key(request: Request) -> str:
         method = "INVITE"
     branch = via.branch
     if branch.startswith(MAGIC_COOKIE) and len(branch) > 7:
-        return f"{branch}|{via.sent_by}|{method}"
+        # Host names are compared without regard to case (19.1.4).
+        return f"{branch}|{via.sent_by.lower()}|{method}"
     return old_server_key(request, method, request.to_tag)
 
 
