@@ -25,12 +25,18 @@ async def turns(number: int = 3) -> None:
         await asyncio.sleep(0)
 
 
+async def finish(awaited: Commit, failure: str = "", cause: BaseException | None = None) -> None:
+    """End a commit as the driver does: in the loop, outside any task, since it resumes the tasks that wait."""
+    asyncio.get_running_loop().call_soon(awaited.finish, failure, cause)
+    await turns(1)
+
+
 async def test_a_task_waits_until_it_is_over() -> None:
     awaited = commit()
     task = asyncio.ensure_future(wait_for(awaited))
     await turns()
     assert not task.done()
-    awaited.finish()
+    await finish(awaited)
     assert task.done() and await task == "done"
 
 
@@ -38,7 +44,7 @@ async def test_many_tasks_wait_for_the_same() -> None:
     awaited = commit()
     tasks = [asyncio.ensure_future(wait_for(awaited)) for _ in range(3 * TURN + 1)]
     await turns()
-    awaited.finish()
+    await finish(awaited)
     assert await asyncio.gather(*tasks) == ["done"] * len(tasks)
 
 
@@ -56,7 +62,7 @@ async def test_a_failure_is_raised_in_each_that_waits() -> None:
     cause = OSError("no space")
     tasks = [asyncio.ensure_future(wait_for(awaited)) for _ in range(3)]
     await turns()
-    awaited.finish("nothing was written: no space", cause)
+    await finish(awaited, "nothing was written: no space", cause)
     errors = await asyncio.gather(*tasks, return_exceptions=True)
     assert [(type(error), str(error)) for error in errors] == [(StoreError, "nothing was written: no space")] * 3
     assert len({id(error) for error in errors}) == 3, "an exception that is shared collects tracebacks"
@@ -96,7 +102,7 @@ async def test_by_hand_and_by_tasks_at_once() -> None:
     assert another.send(None) is awaited
     second = asyncio.ensure_future(wait_for(awaited))
     await turns()
-    awaited.finish()
+    await finish(awaited)
     for coroutine in (by_hand, another):
         with pytest.raises(StopIteration):
             coroutine.send(None)
@@ -186,7 +192,7 @@ async def test_a_task_goes_on_in_its_own_context() -> None:
 
     task = asyncio.create_task(look())
     await turns()
-    awaited.finish()
+    await finish(awaited)
     assert await task == "inside" and variable.get() == "outside"
 
 
@@ -197,7 +203,7 @@ async def test_a_cancelled_task_learns_it_when_the_commit_is_over() -> None:
     task.cancel()
     await turns()
     assert not task.done(), "the write is under way: it cannot be called back"
-    awaited.finish()
+    await finish(awaited)
     with pytest.raises(asyncio.CancelledError):
         await task
     assert awaited.cancel() is False and awaited.cancelled() is False
@@ -208,7 +214,7 @@ async def test_a_task_that_runs_out_of_time_leaves_the_others_alone() -> None:
     patient = asyncio.ensure_future(wait_for(awaited))
     hasty = asyncio.ensure_future(asyncio.wait_for(wait_for(awaited), 0.001))
     await asyncio.sleep(0.01)
-    awaited.finish()
+    await finish(awaited)
     assert await patient == "done"
     with pytest.raises(TimeoutError):
         await hasty
