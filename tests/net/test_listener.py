@@ -30,6 +30,8 @@ def test_a_bound_socket(host: str, family: socket.AddressFamily) -> None:
 def test_both_families_on_one_port() -> None:
     """A listener for all of IPv6 leaves IPv4 to another, whatever the system's default is."""
     with bind_stream("::", 0, False) as six, bind_stream("0.0.0.0", port_of(six), False) as four:
+        six.listen()
+        four.listen()
         assert port_of(four) == port_of(six)
 
 

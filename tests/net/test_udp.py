@@ -239,7 +239,10 @@ async def test_after_the_end() -> None:
     peer = Peer("127.0.0.1", udp)
     with peer.sock:
         peer.send(message())
+        descriptor = udp.sock.fileno()
         udp.stop(loop)
+        # Nothing is left that would read from another socket which is given the same number.
+        assert not loop.remove_reader(descriptor)
         await asyncio.sleep(0)
         assert upward.told == []
         assert not udp.send(message(), peer.host, peer.port)

@@ -368,6 +368,26 @@ class TestPlainAddress:
         if is_plain_address(f"To: {value}"):
             parse_name_addr(value)
 
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "<sip:a@b.c>;tag=x y",
+            "<sip:a@b.c>;tag=x;tag=y",
+            '<sip:a@b.c>;tag=x"',
+            "<sip:a@b.c> x",
+            "< sip:a@b.c>",
+            "a, b <sip:a@b.c>",
+            '"a <sip:a@b.c>',
+            "<sip:a@256.1.1.1>",
+            "<sip:a@01.2.3.4>",
+            "<sip:a@-b>",
+            "<sip:a@b:0>",
+            "<sip:a@b@c>",
+        ],
+    )
+    def test_what_is_not_sound(self, value: str) -> None:
+        assert not is_plain_address(f"To: {value}")
+
     def test_a_long_line_is_left_to_the_parser(self) -> None:
         assert is_plain_address(f"To: <sip:{'a' * 200}@b.org>")
         assert not is_plain_address(f"To: <sip:{'a' * 250}@b.org>")
