@@ -28,8 +28,8 @@ def self_signed_certificate(
     """The files (certificate, key) of a self-signed certificate for the SIP domain `domain`, made when need be.
 
     They are kept in `folder` as certificate.pem and key.pem, and made anew when they are missing, do not belong
-    together, were made for other names, or are within 30 days of their end. `hosts` are further names and addresses, as browsers know this host by. `now` is
-    the time to count from, else the clock's.
+    together, were made for other names, or are within 30 days of their end. `hosts` are further names and addresses, as
+    browsers know this host by. `now` is the time to count from, else the clock's.
 
     Raises ConfigurationError when `folder` can not be written to.
     """
