@@ -91,6 +91,21 @@ class TestServing:
         async with started(Server(configured(tmp_path))) as server:
             assert len(await rows_of(server, "bob")) == 1
 
+    async def test_who_leaves_while_the_server_ends_is_found_again(self, tmp_path: Path) -> None:
+        """Telephones let go of a server that ends, too; the next one has to know where they were."""
+        await make_accounts(tmp_path, "alice")
+        outbound = '<sip:alice@nowhere.invalid;ob>;reg-id=1;+sip.instance="<urn:uuid:1>"'
+        async with started(Server(configured(tmp_path))) as server:
+            async with Phone.of(server, "alice", "TCP") as alice:
+                assert (await alice.register("Supported: outbound, path", contact=outbound)).status == 200
+                server.state = "draining"
+            await until(lambda: server.connections.count == 0)
+            # Writes are done in order: whatever was asked of the store before is done after this one.
+            for _ in range(20):
+                await asyncio.sleep(0)
+            await server.storage.secrets.secret("another", b"secret")
+            assert len(await rows_of(server, "alice")) == 1
+
     async def test_strangers_are_asked_for_credentials(self, tmp_path: Path, logs: Logs) -> None:
         await make_accounts(tmp_path, "alice", "bob")
         async with started(Server(configured(tmp_path), logger=logs.logger)) as server, Phone.of(server) as alice:

@@ -11,7 +11,7 @@ from ringback.sip.message import Request
 from ringback.sip.parser import parse
 from ringback.sip.route import Self
 from ringback.sip.transport import Flow, Listener
-from ringback.store import BindingRow, MemoryStore
+from ringback.store import BindingRow, BindingRows, MemoryStore
 from tests.server.clock import run
 from tests.server.running import Logs
 
@@ -157,6 +157,36 @@ class TestClosed:
             assert len(place.upkeep._closed) == 0
 
         run(main())
+
+    def test_a_connection_that_ends_before_its_registration_is_stored(self) -> None:
+        """Neither the binding stays, which leads nowhere, nor the note about its connection, which never ends again."""
+        place = Place()
+        location = place.store.location
+        stored: list[bool] = []
+
+        class Disk:
+            """Shows what is written at once, as embedded drivers do, and is done with it a second later."""
+
+            bindings = location.bindings
+
+            async def replace(self, aor: str, rows: BindingRows, previous: BindingRows, now: float) -> None:
+                await location.replace(aor, rows, previous, now)
+                await asyncio.sleep(1.0)
+                stored.append(True)
+
+        place.registrar.store = Disk()  # type: ignore[assignment]
+
+        async def main() -> None:
+            registering = asyncio.ensure_future(place.register("alice", 1))
+            await asyncio.sleep(0.5)
+            place.upkeep.closed(Flow("TCP", LISTENER.id, "198.51.100.7", 40_001, 1))
+            flow = await registering
+            assert stored == [True]
+            await asyncio.sleep(2.0)
+            assert await place.addresses() == 0
+            assert not place.registrar.holds(flow)
+
+        run(beside(place.upkeep.let_go, main()))
 
     def test_many_at_once(self) -> None:
         """A restart of a switch ends all connections behind it in the same second."""

@@ -95,8 +95,11 @@ class Registrar:
                 current = [binding_of(row) for row in before]
                 outcome = apply(request, current, now, self.policy, address.uri, source, self._date_at(now))
                 if outcome.changes:
+                    # Before the wait for the disk: the connection may end meanwhile, and its end has to find this.
+                    self._note_connection(address.key, source, outcome)
                     await self.store.replace(address.key, rows_of(outcome.rows, current, before), before, now)
-                    self._stored(address.key, source, outcome)
+                    if self.changed is not None:
+                        self.changed(address.key, outcome.changes)
                 return outcome
             except StoreConflict:
                 # "REGISTER requests MUST also be processed atomically": decide anew on what is there now.
@@ -105,14 +108,12 @@ class Registrar:
                 return _unstored(str(error))
         return _unstored(f"{address.key} was changed by others {ATTEMPTS} times meanwhile")
 
-    def _stored(self, key: str, source: Flow, outcome: Outcome) -> None:
+    def _note_connection(self, key: str, source: Flow, outcome: Outcome) -> None:
         if source.connection:
             for change in outcome.changes:
                 if change.binding.flow:
                     self._connections.setdefault(source.connection, set()).add(key)
                     break
-        if self.changed is not None:
-            self.changed(key, outcome.changes)
 
     def _date_at(self, now: float) -> str:
         """The value of the Date header (20.17), made once a second."""
