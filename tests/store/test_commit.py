@@ -53,7 +53,17 @@ async def test_what_is_over_does_not_suspend() -> None:
     over.finish()
     with pytest.raises(StopIteration):
         wait_for(over).send(None)
-    with pytest.raises(RuntimeError, match="no loop"):
+
+
+def test_what_was_over_from_the_start_belongs_to_whichever_loop_runs() -> None:
+    over = Commit(None)
+    over.finish()
+
+    async def look() -> bool:
+        return over.get_loop() is asyncio.get_running_loop()
+
+    assert asyncio.run(look()) and asyncio.run(look())
+    with pytest.raises(RuntimeError, match="no running event loop"):
         over.get_loop()
 
 
@@ -109,7 +119,7 @@ async def test_by_hand_and_by_tasks_at_once() -> None:
     assert await asyncio.gather(task, second) == ["done", "done"]
 
 
-async def test_callbacks_run_in_order_and_at_once_when_it_is_over() -> None:
+async def test_callbacks_run_in_order_and_soon_when_it_is_over() -> None:
     awaited = commit()
     told: list[int] = []
     for number in range(3):
@@ -118,6 +128,8 @@ async def test_callbacks_run_in_order_and_at_once_when_it_is_over() -> None:
     assert told == [0, 1, 2]
     awaited.add_done_callback(lambda _: told.append(3))
     awaited.add_done_callback(lambda _: told.append(4), context=contextvars.copy_context())
+    assert told == [0, 1, 2], "as asyncio's futures do: whoever adds a callback is not called back meanwhile"
+    await turns(1)
     assert told == [0, 1, 2, 3, 4]
 
 
@@ -234,6 +246,8 @@ async def test_asyncio_takes_it_for_a_future() -> None:
     assert await shielded is None
     # And once more with one that is over.
     assert await asyncio.gather(awaited, wait_for(awaited)) == [None, "done"]
+    assert await asyncio.gather(awaited) == [None], "all over before gather has begun to wait"
+    assert await asyncio.wait_for(awaited, 1) is None  # type: ignore[arg-type]
     assert await asyncio.wait({awaited}) == ({awaited}, set())  # type: ignore[type-var]
 
 

@@ -83,13 +83,12 @@ class Commit:
                 self.get_loop().call_soon(self._tell)
 
     def add_done_callback(self, callback: Callback, *, context: contextvars.Context | None = None) -> None:
-        """Call `callback(self)` when the transaction is over; at once when it is."""
+        """Call `callback(self)` when the transaction is over; in the next turn of the loop when it is already."""
         if not self._done:
             self._callbacks.append((callback, context))
-        elif context is None:
-            callback(self)
         else:
-            context.run(callback, self)
+            # Not at once: `gather` is ready for its callbacks only after it has given one to each future.
+            self.get_loop().call_soon(callback, self, context=context)
 
     def remove_done_callback(self, callback: Callback) -> int:
         """Forget `callback`; how often it was there."""
@@ -125,9 +124,8 @@ class Commit:
         return False
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None:
-            raise RuntimeError("this commit was finished when it was made: it belongs to no loop")
-        return self._loop
+        """Where the callbacks run. Raises RuntimeError when that is any loop and none is running."""
+        return asyncio.get_running_loop() if self._loop is None else self._loop
 
     def __repr__(self) -> str:
         state = "pending" if not self._done else f"failed: {self._failure}" if self._failure else "done"
