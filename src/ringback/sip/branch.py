@@ -5,8 +5,9 @@
     Waiting    hop known               Trying     send
                hop is a name           Locating   ask (RFC 3263)
     Locating   destinations            Trying     send to the first
-               none                    Done       as if 480 or 503 had come
-    Trying     503, timeout or         Trying     send to the next destination (RFC 3263 4.3)
+               none                    Done       as if 404 had come
+    Trying     transport failure       Trying     send as a datagram, when it was a stream only for its size (18.1.1)
+               503, timeout or         Trying     send to the next destination (RFC 3263 4.3)
                transport failure       Done       or, with none left, the failure is the final response
                final response          Done
     any        cancel                  as above   CANCEL at once or with the first provisional (9.1)
@@ -18,15 +19,17 @@ from typing import Final
 
 from ringback.errors import ParseError
 from ringback.sip.client_invite import cancel_of
+from ringback.sip.grammar import split_commas
 from ringback.sip.headers import parse_name_addr
 from ringback.sip.message import Request, Response
 from ringback.sip.outbound import encode_flow_token, names_source
-from ringback.sip.route import plain_token
+from ringback.sip.route import make_loose, next_hop, plain_token
 from ringback.sip.target import Target
 from ringback.sip.timers import TIMER_C, Send, Timed, Timer, Timers
 from ringback.sip.transaction import Transaction
 from ringback.sip.transactions import TransactionLayer, needs_stream
-from ringback.sip.transport import STREAMS, Flow, Listener, is_address
+from ringback.sip.transport import SECURE, STREAMS, Flow, Listener, is_address
+from ringback.sip.uri import parse_uri
 
 WAITING: Final = 0
 LOCATING: Final = 1
@@ -47,9 +50,24 @@ class Outgoing:
     caller        the flow that the request came by; needs_flow: whether the caller can only be reached over it
     mark          the loop mark for our branches
     token         the plain Record-Route token, or "" when the route is not recorded
+    route         the first Route value that the request came with, or ""
+    breadth       the Max-Breadth in those lines
     """
 
-    __slots__ = ("body", "caller", "lines", "mark", "method", "names", "needs_flow", "secret", "token")
+    __slots__ = (
+        "body",
+        "breadth",
+        "call_id",
+        "caller",
+        "lines",
+        "mark",
+        "method",
+        "names",
+        "needs_flow",
+        "route",
+        "secret",
+        "token",
+    )
 
     def __init__(self, request: Request, caller: Flow, mark: str, secret: bytes, record_route: bool) -> None:
         self.method: str = request.method
@@ -59,8 +77,20 @@ class Outgoing:
         self.caller: Flow = caller
         self.mark: str = mark
         self.secret: bytes = secret
-        self.token: str = plain_token(secret, request.call_id) if record_route else ""
+        self.call_id: str = request.call_id
+        self.token: str = plain_token(secret, self.call_id) if record_route else ""
         self.needs_flow: bool = record_route and needs_own_flow(request, caller)
+        self.route: str = _first_route(request)
+        self.breadth: int = 0
+
+    def flow_token(self, flow: Flow) -> str:
+        """The Record-Route token that names a flow."""
+        return plain_token(self.secret, self.call_id, encode_flow_token(self.secret, flow))
+
+
+def _first_route(request: Request) -> str:
+    value = request.header("route") or ""
+    return split_commas(value)[0] if "," in value else value
 
 
 def needs_own_flow(request: Request, flow: Flow) -> bool:
@@ -94,18 +124,20 @@ class Branch(Timed):
     """One target of a response context.
 
     hops         destinations that are left to try, the next one first
+    datagram     where to send by UDP should the stream be refused that was tried for the size of the request, or None
+    breadth      its share of Max-Breadth
     response     the final response of this branch, once it is done
     status       its status; 0 while it runs
     provisional  whether a provisional response has come
     """
 
     __slots__ = (
-        "alternative",
         "breadth",
         "cancel_reason",
         "cancelled",
         "client",
         "context",
+        "datagram",
         "hops",
         "outgoing",
         "provisional",
@@ -122,11 +154,11 @@ class Branch(Timed):
         self.context: Timed = context
         self.outgoing: Outgoing = outgoing
         self.target: Target = target
-        self.alternative: int = 0
         self.breadth: int = breadth
-        self.uri: str = target.uri
+        self.uri: str = request_uri(target.uri)
         self.state: int = WAITING
         self.hops: list[Flow] = []
+        self.datagram: Flow | None = None
         self.request: Request | None = None
         self.client: Transaction | None = None
         self.response: Response | None = None
@@ -137,29 +169,42 @@ class Branch(Timed):
         self.timer: Timer | None = None
 
     def next_hop_uri(self) -> str:
-        """The URI that says where this branch is sent: the first Route, or the target (16.6 step 7)."""
+        """The URI that says where this branch is sent (16.6 step 7). Raises ParseError."""
         if self.target.routes:
-            return parse_name_addr(self.target.routes[0]).uri.text
-        names = self.outgoing.names
-        if "route" in names:
-            line = self.outgoing.lines[names.index("route")]
-            value = line[line.index(":") + 1 :].strip()
-            return parse_name_addr(value.partition(",")[0] if "<" in value else value).uri.text
-        return self.uri
+            return next_hop(self.uri, self.target.routes[0])
+        return next_hop(self.uri, self.outgoing.route)
 
     def send(self, layer: TransactionLayer, now: float) -> None:
         """Send the request to the first of `hops`."""
         flow = self.hops.pop(0)
         request, branch = self._build(layer, flow)
         data = request.encode()
+        self.datagram = None
         if needs_stream(len(data), flow) and self.target.flow is None and layer.speaks("TCP"):
             # 18.1.1: "If this causes a change in the transport protocol from the one indicated in the top Via, the
-            # value in the top Via MUST be changed." Over UDP it is tried when TCP is refused.
-            self.hops.insert(0, flow)
+            # value in the top Via MUST be changed."
+            self.datagram = flow
             flow = Flow("TCP", "", flow.host, flow.port)
             flow.local = layer.listener_for(flow).id
             request, branch = self._build(layer, flow)
             data = request.encode()
+        self._start(request, data, branch, flow, layer, now)
+
+    def send_datagram(self, layer: TransactionLayer, now: float) -> None:
+        """Send the request by UDP, however long it is.
+
+        18.1.1: "if the attempt to establish the connection generates either an ICMP Protocol Not Supported, or results
+        in a TCP reset, the element SHOULD retry the request, using UDP."
+        """
+        flow = self.datagram
+        if flow is not None:
+            self.datagram = None
+            request, branch = self._build(layer, flow)
+            self._start(request, request.encode(), branch, flow, layer, now)
+
+    def _start(
+        self, request: Request, data: bytes, branch: str, flow: Flow, layer: TransactionLayer, now: float
+    ) -> None:
         self.request = request
         self.state = TRYING
         self.provisional = False
@@ -175,13 +220,15 @@ class Branch(Timed):
         names = ["via"]
         lines = [f"{listener.via_head}{branch}{rport}"]
         if outgoing.token:
-            record_route(outgoing, listener, layer.listener_for(outgoing.caller), self.target.flow, names, lines)
+            secure = self.uri[:5].lower() == "sips:"
+            inward = layer.listener_for(outgoing.caller)
+            record_route(outgoing, listener, inward, self.target.flow, secure, names, lines)
         for route in self.target.routes:
             names.append("route")
             lines.append(f"Route: {route}")
         request = Request(outgoing.method, self.uri, names + outgoing.names, lines + outgoing.lines, outgoing.body)
-        if self.breadth:
-            request.replace("Max-Breadth", str(self.breadth))
+        if self.breadth != outgoing.breadth:
+            request.put_line("max-breadth", f"Max-Breadth: {self.breadth}")
         if self.target.routes or "route" in outgoing.names:
             make_loose(request)
         return request, branch
@@ -207,7 +254,10 @@ class Branch(Timed):
         client = self.client
         if request is None or client is None:
             return
-        cancel = cancel_of(request, self.cancel_reason)
+        cancel = cancel_of(request)
+        if self.cancel_reason:
+            # As it came, if it came: there is nothing to check.
+            cancel.put_line("reason", f"Reason: {self.cancel_reason}")
         layer.start_client(cancel, cancel.encode(), request.via.branch, client.flow, None, now)
         # "If there is no final response for the original request in 64*T1 seconds … the client SHOULD then consider the
         # original transaction cancelled".
@@ -236,41 +286,53 @@ class Branch(Timed):
         self.timer = timers.start(now, delay, self, kind)
 
 
+def request_uri(text: str) -> str:
+    """A target as a Request-URI.
+
+    16.6 step 2: "If the URI contains any parameters not allowed in a Request-URI, they MUST be removed"; by the table
+    of 19.1.1 these are method and all headers.
+    """
+    if "?" not in text and ";method" not in text:
+        return text
+    uri = parse_uri(text)
+    return uri.without("method").text if uri.headers or "method" in uri.parameters else text
+
+
 def record_route(
     outgoing: Outgoing,
     listener: Listener,
     inward: Listener,
     target_flow: Flow | None,
+    secure: bool,
     names: list[str],
     lines: list[str],
 ) -> None:
-    """Add our Record-Route, or two where the sides differ (RFC 5658 3.1, RFC 5626 5.3)."""
+    """Add our Record-Route, or two where the sides differ (RFC 5658 5, RFC 5626 5.3).
+
+    RFC 5658 5: "inserting before any existing Record-Route header, a Record-Route header with the URI reflecting to the
+    input interface …, and secondly, a Record-Route header with the URI reflecting to the output interface". `secure`
+    says whether the Request-URI is a SIPS URI.
+    """
     callee_flow = target_flow is not None
     names.append("record-route")
     if inward is listener and not callee_flow and not outgoing.needs_flow:
-        lines.append(f"Record-Route: <sip:{outgoing.token}@{listener.uri_tail}>")
+        lines.append(f"Record-Route: {_own_uri(outgoing.token, listener, secure)}")
         return
     token = outgoing.token
     if target_flow is not None:
-        token = encode_flow_token(outgoing.secret, target_flow)
-    lines.append(f"Record-Route: <sip:{token}@{listener.uri_tail}>")
+        token = outgoing.flow_token(target_flow)
+    lines.append(f"Record-Route: {_own_uri(token, listener, secure)}")
     token = outgoing.token
     if outgoing.needs_flow:
-        token = encode_flow_token(outgoing.secret, outgoing.caller)
+        token = outgoing.flow_token(outgoing.caller)
     names.append("record-route")
-    lines.append(f"Record-Route: <sip:{token}@{inward.uri_tail}>")
+    lines.append(f"Record-Route: {_own_uri(token, inward, secure)}")
 
 
-def make_loose(request: Request) -> None:
-    """16.6 step 6: for a next hop that is a strict router, the Request-URI goes to the end of the Route.
-
-    "If the copy contains a Route header field, the proxy MUST inspect the URI in its first value. If that URI does not
-    contain an lr parameter, the proxy MUST modify the copy".
-    """
-    routes = request.split("route")
-    first = parse_name_addr(routes[0]).uri
-    if "lr" in first.parameters:
-        return
-    request.remove("route")
-    request.prepend("Route", ", ".join([*routes[1:], f"<{request.uri}>"]))
-    request.retarget(first.text)
+def _own_uri(token: str, listener: Listener, secure: bool) -> str:
+    if secure and listener.transport in SECURE:
+        # 16.6 step 4: "If the Request-URI contains a SIPS URI …, the URI placed into the Record-Route header field MUST
+        # be a SIPS URI"; there RFC 7118 5 writes WSS as "ws", and TLS is what no transport means.
+        transport = ";transport=ws" if listener.transport == "WSS" else ""
+        return f"<sips:{token}@{listener.sent_by}{transport};lr>"
+    return f"<sip:{token}@{listener.uri_tail}>"

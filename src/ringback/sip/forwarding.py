@@ -6,9 +6,9 @@ branch is left.
 
     event                                    action
     ---------------------------------------  ---------------------------------------------------------------
-    101-199                                  forward, reset timer C of the branch
+    101-199 (INVITE)                         forward, reset timer C of the branch
     2xx                                      forward; cancel all other branches; no further stage
-    3xx with recursion                       its contacts become targets
+    3xx with recursion                       its contacts become targets; kept only for those that do not
     3xx-5xx                                  keep; when the stage has no branch left, next stage or best response
     6xx                                      keep; cancel all; no further stage
     timer C, stage time                      cancel the branches that ring, 408 for those that never answered
@@ -20,17 +20,18 @@ from __future__ import annotations
 from typing import Final
 
 from ringback.errors import ParseError
-from ringback.sip.branch import DONE, LOCATING, TIMER_CANCELLED, TIMER_RING, WAITING, Branch, Outgoing
-from ringback.sip.grammar import split_commas
+from ringback.sip.branch import DONE, LOCATING, TIMER_CANCELLED, TIMER_RING, WAITING, Branch, Outgoing, request_uri
 from ringback.sip.headers import parse_name_addr
 from ringback.sip.message import Request, Response, response_to
+from ringback.sip.parser import METHODS
 from ringback.sip.plan import Decision, Plan, Stage
 from ringback.sip.route import MAX_BREADTH, check_max_forwards, loop_mark
 from ringback.sip.target import Target
 from ringback.sip.timers import Send, Timed, Timer, Timers
 from ringback.sip.transaction import Transaction
 from ringback.sip.transactions import TransactionLayer
-from ringback.sip.transport import Flow
+from ringback.sip.transport import Flow, is_address
+from ringback.sip.uri import Uri, parse_uri
 
 #: Fires when the time of a stage is over.
 TIMER_STAGE: Final = 31
@@ -41,6 +42,9 @@ ANSWERED_ELSEWHERE: Final = 'SIP;cause=200;text="Call completed elsewhere"'
 #: Preferred among 4xx, "that provide information affecting resubmission of this request" (16.7 step 6).
 _TELLING: Final = (401, 407, 415, 420, 484)
 _MOST_TARGETS: Final = 64
+#: What opens dialogs. 16.6 step 4: "If a proxy needs to be in the path of any type of dialog …, it SHOULD add a
+#: Record-Route header field value to every request with a method it does not understand".
+_DIALOG_METHODS: Final = ("INVITE", "SUBSCRIBE", "REFER")
 
 
 class ResponseContext(Timed):
@@ -93,12 +97,13 @@ class ResponseContext(Timed):
         request = self.request
         # Within a dialog the route is fixed, so a request cannot be sent in circles by what is decided here.
         mark = loop_mark(request) if self.plan.record_route else ""
-        record = self.plan.record_route and request.method in ("INVITE", "SUBSCRIBE", "REFER")
+        record = self.plan.record_route and (request.method in _DIALOG_METHODS or request.method not in METHODS)
         outgoing = Outgoing(request, caller, mark, secret, record)
         forwards = check_max_forwards(request.header("max-forwards"))
         _put(outgoing.names, outgoing.lines, "max-forwards", f"Max-Forwards: {forwards}")
         breadth = request.number("max-breadth") if "max-breadth" in request.names else None
         self._breadth = MAX_BREADTH if breadth is None else min(breadth, MAX_BREADTH)
+        outgoing.breadth = self._breadth
         # RFC 5393 5.3.3: "If a SIP proxy receives a request with no Max-Breadth header field value, it MUST add one".
         _put(outgoing.names, outgoing.lines, "max-breadth", f"Max-Breadth: {self._breadth}")
         if "content-length" not in outgoing.names:
@@ -112,60 +117,81 @@ class ResponseContext(Timed):
         """Begin the next stage that has targets, or answer."""
         while not self.stopped and self._stage < len(self.plan.stages):
             stage = self.plan.stages[self._stage]
+            held = self._held()
+            if held and len(stage.targets) > self._breadth - held:
+                # The branches that were cancelled have to end first: each end comes back here.
+                return
             self._stage += 1
-            if stage.targets and self._begin(stage, layer, now):
+            if stage.targets and self._begin(stage, self._breadth - held, layer, now):
                 return
         self._settle(layer, now)
 
-    def _begin(self, stage: Stage, layer: TransactionLayer, now: float) -> bool:
-        """Start the branches of a stage; whether one of them runs."""
+    def _held(self) -> int:
+        """The Outgoing Max-Breadth (RFC 5393 5.3.2): "the sum of the Max-Breadth header field values in all forwarded
+        requests in the response context that have not received a final response"."""
+        held = 0
+        for branch in self.branches:
+            if branch.state != DONE:
+                held += branch.breadth
+        return held
+
+    def _begin(self, stage: Stage, free: int, layer: TransactionLayer, now: float) -> bool:
+        """Start the branches of a stage, which share `free` of Max-Breadth; whether one of them runs."""
         outgoing = self._outgoing
         targets = stage.targets
         if outgoing is None:
             return False
-        share = self._breadth
-        if len(targets) > 1:
-            if len(targets) > self._breadth or len(self.branches) + len(targets) > _MOST_TARGETS:
-                # RFC 5393 5.3.3: "If a SIP proxy determines a response context has insufficient Incoming Max-Breadth to
-                # carry out a desired parallel fork … that proxy MUST return a 440".
-                self._note(now, "refuse", "", 440, f"{len(targets)} targets, Max-Breadth {self._breadth}")
-                self.stopped = True
-                self._answer(440, layer, now)
-                return True
-            share = self._breadth // len(targets)
+        if len(targets) > free or len(self.branches) + len(targets) > _MOST_TARGETS:
+            # RFC 5393 5.3.3: "If a SIP proxy determines a response context has insufficient Incoming Max-Breadth to
+            # carry out a desired parallel fork … that proxy MUST return a 440".
+            self._note(now, "refuse", "", 440, f"{len(targets)} targets, Max-Breadth {self._breadth}")
+            self.stopped = True
+            self._answer(440, layer, now)
+            return True
+        if stage.seconds > 0.0 and self._stage < len(self.plan.stages):
+            # The next stage may begin before the last branch of this one has ended.
+            free = max(len(targets), free // 2)
+        share, more = divmod(free, len(targets))
         started: list[Branch] = []
-        for target in targets:
-            branch = Branch(self, outgoing, target, share if share != self._breadth else 0)
+        for position, target in enumerate(targets):
+            branch = Branch(self, outgoing, target, share + 1 if position < more else share)
             self.branches.append(branch)
             started.append(branch)
         for branch in started:
             self._launch(branch, layer, now)
-        if stage.seconds > 0.0 and self._pending():
+        if not self._ringing():
+            return False
+        if stage.seconds > 0.0:
             self._stage_timer = layer.timers.start(now, stage.seconds, self, TIMER_STAGE)
-        return self._pending()
+        return True
 
     def _launch(self, branch: Branch, layer: TransactionLayer, now: float) -> None:
         """Find the first hop of a branch and send, or have DNS asked for it."""
-        target = branch.target
-        if self.explain:
-            self._note(now, "forward", branch.uri, 0, target.reason)
-        try:
-            flow = target.flow if target.flow is not None else layer.hop(branch.next_hop_uri())
-        except ParseError as error:
-            self._note(now, "refuse", branch.uri, error.status, str(error))
-            branch.finish(error.status, None)
+        while True:
+            target = branch.target
+            if self.explain:
+                self._note(now, "forward", branch.uri, 0, target.reason)
+            try:
+                flow = target.flow if target.flow is not None else layer.hop(branch.next_hop_uri())
+            except ParseError as error:
+                self._note(now, "refuse", branch.uri, error.status, str(error))
+                if self._take_alternative(branch):
+                    continue
+                branch.finish(error.status, None)
+                return
+            if flow is None:
+                branch.state = LOCATING
+                self.asking.append(branch)
+                return
+            branch.hops.append(flow)
+            branch.send(layer, now)
             return
-        if flow is None:
-            branch.state = LOCATING
-            self.asking.append(branch)
-            return
-        branch.hops.append(flow)
-        branch.send(layer, now)
 
     def located(self, branch: Branch, hops: list[Flow], layer: TransactionLayer, now: float) -> None:
         """DNS has answered for a branch: its destinations, the best first; none when there are none."""
         if branch.state != LOCATING:
             return
+        hops = [hop for hop in hops if layer.may_reach(branch.outgoing.caller.host, hop.host)]
         if branch.cancelled or not hops:
             if not branch.cancelled:
                 self._note(now, "refuse", branch.uri, 404, "its domain leads nowhere")
@@ -190,7 +216,11 @@ class ResponseContext(Timed):
                 branch.send(layer, now)
                 return
             if 300 <= status < 400 and self.plan.recurse and not self.stopped:
-                response = self._redirected(response, now)
+                if self._redirected(response, layer, now) and "contact" not in response.names:
+                    # "If the proxy recurses on all of the contacts in a 3xx response, the proxy SHOULD NOT add the
+                    # resulting contactless response to the response context."
+                    self._done(branch, 0, None, layer, now)
+                    return
             self._done(branch, status, response, layer, now)
 
     def _provisional(self, branch: Branch, response: Response, layer: TransactionLayer, now: float) -> None:
@@ -198,21 +228,27 @@ class ResponseContext(Timed):
         branch.provisional = True
         if branch.cancelled and first and self.request.method == "INVITE":
             branch.send_cancel(layer, now)
-        if response.status == 100:
+        if response.status == 100 or self.request.method != "INVITE":
+            # RFC 4320 4.1: "An SIP element MUST NOT send any provisional response with a Status-Code other than 100 to
+            # a non-INVITE request."
             return
-        if self.request.method == "INVITE":
-            branch.refresh(layer, now)
+        branch.refresh(layer, now)
         if not self.final:
             self._forward(response, layer, now)
 
     def _success(self, branch: Branch, response: Response, layer: TransactionLayer, now: float) -> None:
         invite = self.request.method == "INVITE"
-        if branch.state != DONE:
-            branch.finish(response.status, None)
         if self.final and not invite:
+            if branch.state != DONE:
+                branch.finish(response.status, None)
             return
         # 16.7 step 5: every 2xx to an INVITE is forwarded at once, retransmissions and those of other branches as well.
-        self._forward(response, layer, now)
+        if not self._forward(response, layer, now):
+            if branch.state != DONE:
+                self._done(branch, 502, None, layer, now)
+            return
+        if branch.state != DONE:
+            branch.finish(response.status, None)
         if self.final:
             return
         self.final = response.status
@@ -224,7 +260,13 @@ class ResponseContext(Timed):
         """A branch got no final response: 408 for a timeout, 503 for a failure of the transport (16.9)."""
         if branch.state == DONE:
             return
-        if branch.hops and not branch.cancelled:
+        if status == 503 and branch.datagram is not None and not branch.cancelled:
+            self._note(now, "failover", branch.uri, status, f"{why}: UDP is tried, long as the request is")
+            branch.send_datagram(layer, now)
+            return
+        if branch.hops and not branch.cancelled and (status == 503 or not branch.provisional):
+            # RFC 3263 4.3: "Failure also occurs if the transaction layer times out without ever having received any
+            # response, provisional or final".
             self._note(now, "failover", branch.uri, status, f"{why}: the next destination is tried")
             branch.send(layer, now)
             return
@@ -238,15 +280,21 @@ class ResponseContext(Timed):
     def branch_timer(self, branch: Branch, kind: int, layer: TransactionLayer, now: float) -> None:
         """Timer C, or no final response after a CANCEL."""
         branch.timer = None
-        if branch.state == DONE:
-            return
         if kind == TIMER_CANCELLED:
-            self._done(branch, 487, None, layer, now)
+            # 9.1: "If there is no final response for the original request in 64*T1 seconds …, the client SHOULD then
+            # consider the original transaction cancelled and SHOULD destroy the client transaction handling the
+            # original request." Without any response a 408 is due (16.7 step 6), though not to one who has cancelled.
+            layer.abandon(branch.client)
+            if branch.state != DONE:
+                self._done(branch, 487 if self.stopped else 408, None, layer, now)
+        elif branch.state == DONE:
+            return
         elif kind == TIMER_RING:
             # 16.8: "If the client transaction has received a provisional response, the proxy MUST generate a CANCEL
             # request matching that transaction. If … not …, the proxy MUST behave as if the transaction received a
             # 408".
             self._ring_over(branch, "timer C", layer, now)
+            self._advance(layer, now)
 
     def stage_timer(self, layer: TransactionLayer, now: float) -> None:
         """The time of a stage is over: what still rings is cancelled, and the next stage begins."""
@@ -254,17 +302,15 @@ class ResponseContext(Timed):
         if self.final or self.stopped:
             return
         for branch in self.branches:
-            if branch.state != DONE:
+            if branch.state != DONE and not branch.cancelled:
                 self._ring_over(branch, "the time of this stage is over", layer, now)
         self._next_stage(layer, now)
 
     def _ring_over(self, branch: Branch, why: str, layer: TransactionLayer, now: float) -> None:
         self._note(now, "cancel", branch.uri, 408, why)
-        if branch.provisional:
-            branch.cancel(layer, now, "")
-        else:
-            branch.cancel(layer, now, "")
-            self._done(branch, 408, None, layer, now)
+        branch.cancel(layer, now, "")
+        if not branch.provisional:
+            branch.finish(408, None)
 
     def stop(self, reason: str, layer: TransactionLayer, now: float) -> None:
         """Cancel every pending branch and begin no other (16.10)."""
@@ -286,11 +332,22 @@ class ResponseContext(Timed):
                 return True
         return False
 
+    def _ringing(self) -> bool:
+        """Whether a branch may still bring an answer that is wanted."""
+        for branch in self.branches:
+            if branch.state != DONE and not branch.cancelled:
+                return True
+        return False
+
     def _done(
         self, branch: Branch, status: int, response: Response | None, layer: TransactionLayer, now: float
     ) -> None:
         """A branch has ended without success."""
-        if status in (430, 408, 503) and not branch.cancelled and not self.stopped and self._take_alternative(branch):
+        # RFC 5626 7: "If the proxy receives a final response from a branch other than a 408 (Request Timeout) or a 430
+        # (Flow Failed) response, the proxy MUST NOT forward the same request to another target representing the same
+        # AOR and instance-id."
+        unreached = status == 430 or status == 408 or (status == 503 and response is None)
+        if unreached and not branch.cancelled and not self.stopped and self._take_alternative(branch):
             self._note(now, "failover", branch.uri, status, branch.target.reason)
             self._launch(branch, layer, now)
             if branch.state != DONE:
@@ -303,11 +360,16 @@ class ResponseContext(Timed):
             # "If a 6xx response is received, it is not immediately forwarded, but the stateful proxy SHOULD cancel all
             # client pending transactions …, and it MUST NOT create any new branches in this context."
             self.stop("", layer, now)
-        if not self._pending():
-            if self._stage_timer is not None:
-                self._stage_timer.cancel()
-                self._stage_timer = None
-            self._next_stage(layer, now)
+        self._advance(layer, now)
+
+    def _advance(self, layer: TransactionLayer, now: float) -> None:
+        """When no branch of this stage rings any more, begin the next one or answer."""
+        if self.final or self._ringing():
+            return
+        if self._stage_timer is not None:
+            self._stage_timer.cancel()
+            self._stage_timer = None
+        self._next_stage(layer, now)
 
     def _take_alternative(self, branch: Branch) -> bool:
         """Turn a branch to the next binding of the same instance (RFC 5626 5.3)."""
@@ -318,8 +380,9 @@ class ResponseContext(Timed):
         branch.target = Target(
             head.uri, head.flow, head.routes, head.q, head.reason, [*alternatives[1:], *head.alternatives]
         )
-        branch.uri = head.uri
+        branch.uri = request_uri(head.uri)
         branch.state = WAITING
+        branch.hops = []
         branch.client = None
         return True
 
@@ -327,71 +390,104 @@ class ResponseContext(Timed):
         """Every branch has ended and no stage is left: send the best response (16.7 step 6)."""
         if self.final or self._pending():
             return
-        best = best_branch(self.branches)
-        if best is None or best.response is None:
-            status = 408 if best is None else best.status
-            if status == 503:
-                status = 500
-            self._answer(status, layer, now)
+        candidates = self.branches
+        if self.request.method != "INVITE":
+            # RFC 4320 4.2: a 408 may not be sent, so any other response is better.
+            candidates = [branch for branch in self.branches if branch.status != 408] or self.branches
+        best = best_branch(candidates)
+        if best is None:
+            # 16.5: "If the target set remains empty after applying all of the above, the proxy MUST return an error
+            # response, which SHOULD be the 480 (Temporarily Unavailable) response."
+            self._answer(480, layer, now)
             return
-        response = best.response
-        if response.status == 503:
+        status = best.status
+        if status == 503:
             # "If the only response that was received is a 503, the proxy SHOULD generate a 500 response".
             self._answer(500, layer, now)
             return
-        if response.status == 401 or response.status == 407:
+        if status == 430 and best.uri != self.request.uri:
+            # RFC 5626 11.5: "Endpoints should never receive a 430 response": it is for the proxy that chose the flow.
+            self._answer(480, layer, now)
+            return
+        response = best.response
+        if response is None:
+            self._answer(status, layer, now)
+            return
+        if status == 401 or status == 407:
             _add_challenges(response, best, self.branches)
-        self.final = response.status
+        if not self._forward(response, layer, now):
+            self._answer(status, layer, now)
+            return
+        self.final = status
         if self.explain:
-            self._note(now, "answer", best.uri, response.status, "the best of what came back")
-        self._forward(response, layer, now)
+            self._note(now, "answer", best.uri, status, "the best of what came back")
         self.branches = [best]
 
     def _answer(self, status: int, layer: TransactionLayer, now: float) -> None:
-        """Answer with a response of our own."""
+        """Answer with a response of our own; the transaction keeps a 408 to itself where it may not be sent."""
         self.final = status
-        if self.request.method != "INVITE" and status == 408:
-            # RFC 4320 4.2: no 408 to a non-INVITE request.
-            self._note(now, "answer", "", 408, "nothing is sent: too late for a request that is not an INVITE")
-            layer.give_up(self.server)
-            return
         if self.explain:
             self._note(now, "answer", "", status, "made here")
         response = response_to(self.request, status, to_tag=self.tag)
         layer.respond(self.server, status, response.encode(), now)
 
-    def _forward(self, response: Response, layer: TransactionLayer, now: float) -> None:
-        """Send a response upstream, without our Via (16.7 step 3)."""
+    def _forward(self, response: Response, layer: TransactionLayer, now: float) -> bool:
+        """Send a response upstream, without our Via (16.7 step 3); False when it was meant for this element alone.
+
+        "If no Via header field values remain in the response, the response was meant for this element and MUST NOT be
+        forwarded."
+        """
         response.remove_first_value("via")
         if "via" not in response.names:
-            return
+            return False
+        if "content-length" not in response.names and self.server.reliable:
+            # 20.14: "If a stream-based protocol (such as TCP) is used as transport, the header field MUST be used."
+            response.put_line("content-length", f"Content-Length: {len(response.body)}")
         layer.respond(self.server, response.status, response.encode(), now)
+        return True
 
-    def _redirected(self, response: Response, now: float) -> Response:
-        """Make the contacts of a 3xx targets of a stage that comes next (16.7 step 4)."""
+    def _redirected(self, response: Response, layer: TransactionLayer, now: float) -> bool:
+        """Make the contacts of a 3xx targets of a stage that comes next (16.7 step 4); whether there are any.
+
+        "If the proxy chooses to recurse on any contacts in a 3xx response by adding them to the target set, it MUST
+        remove them from the response before adding the response to the response context." Those that lead here or to
+        this machine itself are left to the caller, who may ask for them himself.
+        """
         targets: list[Target] = []
         kept: list[str] = []
-        tried = {branch.uri for branch in self.branches}
-        secure = self.request.uri.startswith("sips:")
+        # 16.5: "If a target URI is already present in the set (based on the definition of equality for the URI type),
+        # it MUST NOT be added again."
+        tried = [parse_uri(branch.uri) for branch in self.branches]
+        for stage in self.plan.stages[self._stage :]:
+            tried.extend(parse_uri(request_uri(target.uri)) for target in stage.targets)
+        secure = self.request.uri[:5].lower() == "sips:"
         for value in response.split("contact"):
-            try:
-                uri = response_contact(value)
-            except ParseError:
-                continue
+            contact = _contact(value)
             # "a proxy SHOULD NOT recurse to a non-SIPS URI if the Request-URI of the original request was a SIPS URI."
-            allowed = uri.startswith("sips:") or (uri.startswith("sip:") and not secure)
-            if not allowed or uri in tried or len(tried) >= _MOST_TARGETS:
+            allowed = contact is not None and (contact.scheme == "sips" or (contact.scheme == "sip" and not secure))
+            if contact is None or not allowed or len(tried) >= _MOST_TARGETS or not self._may_try(contact, layer):
                 kept.append(value)
                 continue
-            tried.add(uri)
-            targets.append(Target(uri, None, (), 1000, f"contact of a {response.status}", []))
+            if not _is_among(contact, tried):
+                tried.append(contact)
+                targets.append(Target(contact.text, None, (), 1000, f"contact of a {response.status}", []))
         if targets:
             self._note(now, "redirect", targets[0].uri, response.status, f"{len(targets)} contacts are tried")
             self.plan.stages.insert(self._stage, Stage(targets))
             response.remove("contact")
             for value in kept:
-                response.append("Contact", value)
-        return response
+                response.names.append("contact")
+                response.lines.append(f"Contact: {value}")
+        return bool(targets)
+
+    def _may_try(self, contact: Uri, layer: TransactionLayer) -> bool:
+        """Whether the contact of a 3xx may be tried here."""
+        outgoing = self._outgoing
+        element = self.plan.element
+        if outgoing is None or (element is not None and element.serves(contact)):
+            return False
+        host = contact.parameters.get("maddr") or contact.address
+        return not is_address(host) or layer.may_reach(outgoing.caller.host, host)
 
     def _note(self, now: float, what: str, target: str, status: int, reason: str) -> None:
         if self.explain:
@@ -441,9 +537,19 @@ def _add_challenges(response: Response, best: Branch, branches: list[Branch]) ->
                 response.lines.append(other.lines[position])
 
 
-def response_contact(value: str) -> str:
-    """The URI text of one Contact value. Raises ParseError."""
-    return parse_name_addr(split_commas(value)[0]).uri.text
+def _contact(value: str) -> Uri | None:
+    """The URI of one Contact value as a Request-URI; None when it cannot be read."""
+    try:
+        return parse_uri(request_uri(parse_name_addr(value).uri.text))
+    except ParseError:
+        return None
+
+
+def _is_among(uri: Uri, others: list[Uri]) -> bool:
+    for other in others:
+        if uri.equivalent(other):
+            return True
+    return False
 
 
 def _put(names: list[str], lines: list[str], key: str, line: str) -> None:

@@ -4,7 +4,7 @@
     advance(now)                 fire what is due
     deadline()                   when to call advance next
     take()                       what to put on the wire, and what to tell the application
-    respond, forward, relay_ack, request, cancel, located, failed     commands
+    respond, forward, relay_ack, request, located, failed     commands
 
 It matches and dispatches; the rules stand in the modules that it calls. It knows no socket, no clock and no coroutine.
 """
@@ -16,10 +16,11 @@ from typing import Final
 from ringback.errors import ParseError
 from ringback.sip.branch import BRANCH_TIMER, Branch
 from ringback.sip.forwarding import CONTEXT_TIMER, ResponseContext
+from ringback.sip.grammar import split_parameters
 from ringback.sip.message import Headers, Request, Response, response_to
 from ringback.sip.parser import parse, salvage
 from ringback.sip.plan import Plan
-from ringback.sip.route import Self, check_max_forwards
+from ringback.sip.route import Self, check_max_forwards, make_loose, next_hop, stateless_branch
 from ringback.sip.server_invite import ServerInvite
 from ringback.sip.server_request import ServerRequest
 from ringback.sip.timers import Send
@@ -102,12 +103,13 @@ class Malformed(Event):
 
 
 class StrayAck:
-    """An ACK on its way to a next hop that has to be located first."""
+    """An ACK on its way to a next hop that has to be located first, and what follows our prefix in its branch."""
 
-    __slots__ = ("request",)
+    __slots__ = ("branch", "request")
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, branch: str) -> None:
         self.request: Request = request
+        self.branch: str = branch
 
 
 class Stack:
@@ -122,7 +124,7 @@ class Stack:
     __slots__ = ("_events", "_tags", "_targets", "element", "explain", "instance", "layer", "secret")
 
     def __init__(self, listeners: list[Listener], element: Self, secret: bytes, instance: str) -> None:
-        self.layer: TransactionLayer = TransactionLayer(listeners, instance)
+        self.layer: TransactionLayer = TransactionLayer(listeners, instance, secret)
         self.element: Self = element
         self.secret: bytes = secret
         self.instance: str = instance
@@ -209,11 +211,14 @@ class Stack:
     def forward(self, server: Transaction, request: Request, caller: Flow, plan: Plan, now: float) -> None:
         """Forward a request by a plan; everything until its final response happens here.
 
-        Raises ParseError when the request cannot be forwarded as it is; it has then not been answered.
+        A request that was answered meanwhile (its caller has cancelled) goes nowhere. Raises ParseError when the
+        request cannot be forwarded as it is; it has then not been answered.
         """
+        if self.layer.is_answered(server):
+            return
         context = ResponseContext(server, request, plan, self.new_tag(), self.explain)
-        server.user = context
         context.start(caller, self.secret, self.layer, now)
+        server.user = context
         self._after(context)
 
     def relay_ack(self, request: Request, flow: Flow | None, now: float) -> None:
@@ -225,19 +230,16 @@ class Stack:
         if forwards < 0:
             return
         request.put_line("max-forwards", f"Max-Forwards: {forwards}")
+        branch = stateless_branch(request)
+        routes = request.split("route")
+        hop = next_hop(request.uri, routes[0] if routes else "")
+        make_loose(request)
         if flow is None:
-            if "route" in request.names:
-                hop = request.addresses("route")[0].uri
-                if "lr" not in hop.parameters:
-                    raise ParseError("an ACK towards a strict router is not relayed")
-                flow = self.layer.hop(hop.text)
-            else:
-                hop = request.target
-                flow = self.layer.hop(request.uri)
+            flow = self.layer.hop(hop)
             if flow is None:
-                self._events.append(Asked(StrayAck(request), hop))
+                self._events.append(Asked(StrayAck(request, branch), parse_uri(hop)))
                 return
-        self._send_ack(request, flow)
+        self._send_ack(request, branch, flow)
 
     def request(self, request: Request, flow: Flow, now: float) -> Transaction:
         """Send a request of our own on a flow; its responses come as `Answered`. The topmost Via is added here."""
@@ -257,7 +259,9 @@ class Stack:
                 context.located(token, hops, self.layer, now)
                 self._after(context)
         elif hops:
-            self._send_ack(token.request, hops[0])
+            via = token.request.via
+            if self.layer.may_reach(via.received or via.host, hops[0].host):
+                self._send_ack(token.request, token.branch, hops[0])
 
     def failed(self, key: str, now: float) -> None:
         """The message that was sent with `key` could not be delivered."""
@@ -272,6 +276,9 @@ class Stack:
             try:
                 via_flow = self._stamp(request, flow)
                 response = response_to(request, error.status, "", self.new_tag(), _explained(error))
+                if flow.transport == "UDP" and len(response.encode()) > 3 * len(data):
+                    # The sender's address may be forged: nobody gets much more than was sent in his name.
+                    response.remove("warning")
                 self.layer.send_aside(response.encode(), via_flow)
             except ParseError:
                 request = None
@@ -341,7 +348,7 @@ class Stack:
         value = request.value_at(position)
         first, rest = value[: via.size], value[via.size :]
         kept: list[str] = []
-        pieces = first.split(";")
+        pieces = split_parameters(first) if '"' in first else first.split(";")
         for piece in pieces[1:]:
             name = piece.partition("=")[0].strip().lower()
             if name not in ("received", "rport"):
@@ -359,6 +366,15 @@ class Stack:
     def _cancel(self, request: Request, response_flow: Flow, now: float) -> None:
         """CANCEL is answered here, hop by hop (9.2, 16.10)."""
         target = self.layer.cancelled_by(request)
+        if target is not None and target.flow.host != response_flow.host:
+            # 22.1: "a CANCEL request SHOULD be accepted by a server if it comes from the same hop that sent the request
+            # being canceled". All that it takes to match stands in the Via that callees are shown. No transaction is
+            # opened: the caller's own CANCEL would be taken for this one again.
+            self.layer.send_aside(response_to(request, 481, "", self.new_tag()).encode(), response_flow)
+            return
+        if target is None and len(self.layer.servers) >= MOST_TRANSACTIONS:
+            self.layer.send_aside(response_to(request, 481, "", self.new_tag()).encode(), response_flow)
+            return
         server = self.layer.new_server(request, response_flow, now)
         if target is None:
             # "If the UAS did not find a matching transaction … it SHOULD respond to the CANCEL with a 481". A proxy is
@@ -374,11 +390,16 @@ class Stack:
             # "A CANCEL request has no impact on the processing of transactions with any other method".
             return
         if isinstance(user, ResponseContext):
-            user.stop(request.header("reason") or "", self.layer, now)
+            # RFC 3326 2: "Proxies generating a CANCEL request upon reception of a CANCEL from the previous hop that
+            # contains a Reason header field SHOULD copy it into the new CANCEL request", all of its values.
+            user.stop(", ".join(request.all("reason")), self.layer, now)
             self._after(user)
         else:
             # "if it has not issued a final response for the original request, … responds to the INVITE with a 487".
-            if self.respond(target, target.request, 487, now):
+            # 9.2: "the To tag of the response to the CANCEL and the To tag in the response to the original request
+            # SHOULD be the same."
+            final = response_to(target.request, 487, "", tag)
+            if self.layer.respond(target, 487, final.encode(), now):
                 self._events.append(Cancelled(target))
 
     # responses -------------------------------------------------------------------------------------------------------
@@ -427,11 +448,14 @@ class Stack:
             layer.clients.pop(owner.key, None)
             self._client_failed(owner, 408, "no response in time", now)
 
-    def _send_ack(self, request: Request, flow: Flow) -> None:
-        branch = self.layer.new_branch()
+    def _send_ack(self, request: Request, branch: str, flow: Flow) -> None:
         listener = self.layer.listener_for(flow)
         names = ["via", *request.names]
-        lines = [f"{listener.via_head}{branch}", *request.lines]
+        lines = [f"{listener.via_head}{self.layer.branch_prefix}{branch}", *request.lines]
+        if "content-length" not in names:
+            # 16.6 step 9, for a stream.
+            names.append("content-length")
+            lines.append(f"Content-Length: {len(request.body)}")
         self.layer.send_aside(Request("ACK", request.uri, names, lines, request.body).encode(), flow)
 
     def _after(self, context: ResponseContext) -> None:
