@@ -27,7 +27,7 @@ def packed(host: str) -> bytes:
         if ":" not in host:
             return socket.inet_pton(socket.AF_INET, host)
         octets = socket.inet_pton(socket.AF_INET6, host.strip("[]").partition("%")[0])
-    except OSError:
+    except (OSError, ValueError):
         return b""
     return octets[12:] if octets.startswith(_MAPPED) else octets
 
