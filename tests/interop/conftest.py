@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.interop.peers.baresip import Baresip
+from tests.interop.peers.jssip import JsSip
 from tests.interop.peers.linphone import Linphone
 from tests.interop.peers.server import (
     DOMAIN,
@@ -96,12 +97,12 @@ def phone(server: Server, tmp_path: Path) -> Iterator[Callable[..., Any]]:
 
     With `wait=False` it does not wait. All phones end before the server does.
     """
-    started: list[Baresip | Linphone] = []
+    started: list[Baresip | JsSip | Linphone] = []
     numbers = itertools.count()
 
     def start(
-        kind: type[Baresip] | type[Linphone], user: str, *, wait: bool = True, **options: Any
-    ) -> Baresip | Linphone:
+        kind: type[Baresip] | type[JsSip] | type[Linphone], user: str, *, wait: bool = True, **options: Any
+    ) -> Baresip | JsSip | Linphone:
         made = kind(tmp_path / f"{kind.__name__.lower()}-{user}-{next(numbers)}", server, user, **options)
         started.append(made)
         return made.registered() if wait else made

@@ -7,11 +7,18 @@ from collections.abc import Callable
 import pytest
 
 from tests.interop.peers.baresip import Baresip
+from tests.interop.peers.server import Server
 from tests.interop.peers.sound import wait_for_tone
 
 pytestmark = pytest.mark.interop("baresip", "openssl")
 
 Phone = Callable[..., Baresip]
+
+
+@pytest.fixture
+def server(shared: Server) -> Server:
+    """The same for all tests here: its phones take back what they registered."""
+    return shared
 
 
 def established(caller: Baresip, callee: Baresip) -> None:
