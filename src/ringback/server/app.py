@@ -27,13 +27,14 @@ class ServerTransaction:
     request    the request; it is this transaction's own and may be edited
     flow       what it came by
     now        monotonic seconds
+    uri        the Request-URI as it came
     route      what route pre-processing found
     user       the account that proved itself, "user@domain", or ""
     trusted    whether it came from a source that needs no credentials
     decisions  why things were done, kept when the stack explains
     """
 
-    __slots__ = ("decisions", "flow", "now", "request", "route", "server", "stack", "trusted", "user")
+    __slots__ = ("decisions", "flow", "now", "request", "route", "server", "stack", "trusted", "uri", "user")
 
     def __init__(self, stack: Stack, incoming: Incoming, now: float) -> None:
         self.stack: Stack = stack
@@ -41,6 +42,7 @@ class ServerTransaction:
         self.request: Request = incoming.request
         self.flow: Flow = incoming.flow
         self.now: float = now
+        self.uri: str = incoming.request.uri
         self.route: Route = Route()
         self.user: str = ""
         self.trusted: bool = False

@@ -20,7 +20,7 @@ from ringback.sip.grammar import split_parameters
 from ringback.sip.message import Headers, Request, Response, response_to
 from ringback.sip.parser import parse, salvage
 from ringback.sip.plan import Plan
-from ringback.sip.route import Self, check_max_forwards, make_loose, next_hop, stateless_branch
+from ringback.sip.route import Self, check_max_forwards, loop_mark, make_loose, next_hop, stateless_branch
 from ringback.sip.server_invite import ServerInvite
 from ringback.sip.server_request import ServerRequest
 from ringback.sip.timers import Send
@@ -230,7 +230,7 @@ class Stack:
         if forwards < 0:
             return
         request.put_line("max-forwards", f"Max-Forwards: {forwards}")
-        branch = stateless_branch(request)
+        branch = stateless_branch(request) + loop_mark(request)
         routes = request.split("route")
         hop = next_hop(request.uri, routes[0] if routes else "")
         make_loose(request)

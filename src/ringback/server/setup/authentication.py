@@ -239,7 +239,8 @@ class Authentication:
             claim,
             None if row is None else keys,
             method=request.method,
-            uri=request.uri,
+            # 22.4: "digest-uri-value = Request-URI", as the client sent it and before we took anything off.
+            uri=transaction.uri,
             now=self.wall(),
             body=request.body,
             same_uri=same_resource,
