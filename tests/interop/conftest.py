@@ -41,19 +41,17 @@ def identity(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     return Certificate.make(tmp_path_factory.mktemp("certificates"))
 
 
-@pytest.fixture
-def make_server(tmp_path: Path, accounts: Path, identity: Certificate) -> Iterator[Callable[..., Server]]:
-    """Start servers, each with its own ports and data; they are stopped, and looked at, afterwards."""
+def _servers(directory: Path, accounts: Path, identity: Certificate) -> Iterator[Callable[..., Server]]:
     started: list[Server] = []
 
     def start(config: str = ONLY_MD5, domain: str = DOMAIN) -> Server:
-        directory = tmp_path / f"server{len(started)}"
-        directory.mkdir()
+        own = directory / f"server{len(started)}"
+        own.mkdir()
         server: Server
         if instead_of_ringback():
-            server = KamailioServer(directory, identity)
+            server = KamailioServer(own, identity)
         else:
-            server = RingbackServer(directory, accounts, identity, config, domain)
+            server = RingbackServer(own, accounts, identity, config, domain)
         started.append(server)
         server.start()
         return server
@@ -64,23 +62,29 @@ def make_server(tmp_path: Path, accounts: Path, identity: Certificate) -> Iterat
 
 
 @pytest.fixture
+def make_server(tmp_path: Path, accounts: Path, identity: Certificate) -> Iterator[Callable[..., Server]]:
+    """Start servers, each with its own ports and data; they are stopped, and looked at, afterwards."""
+    yield from _servers(tmp_path, accounts, identity)
+
+
+@pytest.fixture(scope="module")
+def make_shared_server(
+    tmp_path_factory: pytest.TempPathFactory, accounts: Path, identity: Certificate
+) -> Iterator[Callable[..., Server]]:
+    """The same, for servers that all tests of a module may use: they leave nothing registered there."""
+    yield from _servers(tmp_path_factory.mktemp("shared"), accounts, identity)
+
+
+@pytest.fixture
 def server(make_server: Callable[..., Server]) -> Server:
     """One server for ring.test, fresh for the test."""
     return make_server()
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory, accounts: Path, identity: Certificate) -> Iterator[Server]:
+def shared(make_shared_server: Callable[..., Server]) -> Server:
     """One server for ring.test for all tests of a module, which leave nothing registered there."""
-    directory = tmp_path_factory.mktemp("shared")
-    server: Server
-    if instead_of_ringback():
-        server = KamailioServer(directory, identity)
-    else:
-        server = RingbackServer(directory, accounts, identity, ONLY_MD5)
-    server.start()
-    yield server
-    server.stop()
+    return make_shared_server()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ Phone = Callable[..., Any]
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 def test_linphone_calls_baresip(phone: Phone, transport: str) -> None:
+    """Linphone calls: INVITE, 180, 200, ACK, sound both ways, BYE by the caller."""
     dave = phone(Linphone, "dave", transport=transport)
     bob = phone(Baresip, "bob", transport=transport)
     dave.dial("bob")
@@ -35,6 +36,7 @@ def test_linphone_calls_baresip(phone: Phone, transport: str) -> None:
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 def test_baresip_calls_linphone(phone: Phone, transport: str) -> None:
+    """Baresip calls and hangs up. Linphone's Contact is its GRUU: the ACK and the BYE are for that (RFC 5627 6.1)."""
     dave = phone(Linphone, "dave", transport=transport)
     bob = phone(Baresip, "bob", transport=transport)
     bob.dial("dave")
@@ -49,6 +51,7 @@ def test_baresip_calls_linphone(phone: Phone, transport: str) -> None:
 
 
 def test_linphone_hangs_up_what_baresip_began(phone: Phone) -> None:
+    """BYE by the callee."""
     dave, bob = phone(Linphone, "dave"), phone(Baresip, "bob")
     bob.dial("dave")
     dave.expect("incoming call")
@@ -59,6 +62,7 @@ def test_linphone_hangs_up_what_baresip_began(phone: Phone) -> None:
 
 
 def test_linphone_gives_up_while_it_rings(phone: Phone) -> None:
+    """CANCEL by Linphone reaches baresip."""
     dave, bob = phone(Linphone, "dave"), phone(Baresip, "bob")
     dave.dial("bob")
     bob.expect("CALL_INCOMING")
@@ -69,6 +73,7 @@ def test_linphone_gives_up_while_it_rings(phone: Phone) -> None:
 
 
 def test_linphone_declines(phone: Phone) -> None:
+    """Linphone's 603 reaches baresip."""
     dave, bob = phone(Linphone, "dave"), phone(Baresip, "bob")
     bob.dial("dave")
     dave.expect("incoming call")
@@ -77,6 +82,7 @@ def test_linphone_declines(phone: Phone) -> None:
 
 
 def test_two_linphones(phone: Phone) -> None:
+    """Two Linphones, each known to the other by its GRUU: sound both ways, BYE by the callee."""
     dave, erin = phone(Linphone, "dave", tone=440), phone(Linphone, "erin", tone=1000)
     dave.dial("erin")
     erin.expect("incoming call")

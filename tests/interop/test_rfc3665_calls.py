@@ -156,7 +156,7 @@ def test_3_11_no_phone_is_registered(shared: Server, sipps: Sipps, transport: st
 def test_3_10_no_response(make_server: Callable[..., Server], sipps: Sipps) -> None:
     """Bob's phone says nothing at all: the INVITE is repeated at 0.5 and 1.5 s (RFC 3261 17.1.1.2, timer A), and when
     `ring_seconds` are over Alice gets a 408. Without that setting timer B would end it, after 32 s."""
-    server = make_server(f"{ONLY_MD5}\n[setup]\nring_seconds = 2\n")
+    server = make_server(f"{ONLY_MD5}\n[setup]\nring_seconds = 2.5\n")
     bob = sipps.phone("callee_silent", server.udp, user="bob")
     alice = sipps.run("caller_fails", server.udp, **ALICE)
     assert alice.steps() == [*CHALLENGED, "< 408", "> ACK"]

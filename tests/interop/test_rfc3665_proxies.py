@@ -32,13 +32,13 @@ class Proxies(NamedTuple):
     second: Server
 
 
-@pytest.fixture(params=["udp", "tcp"])
-def proxies(make_server: Callable[..., Server], request: pytest.FixtureRequest) -> Proxies:
+@pytest.fixture(scope="module", params=["udp", "tcp"])
+def proxies(make_shared_server: Callable[..., Server], request: pytest.FixtureRequest) -> Proxies:
     """Alice's server sends what is for biloxi.test to Bob's, which takes calls of strangers; by UDP, and by TCP."""
-    second = make_server(f'{ONLY_MD5}\n[setup]\noutsiders = "allow"\n', OTHER_DOMAIN)
+    second = make_shared_server(f'{ONLY_MD5}\n[setup]\noutsiders = "allow"\n', OTHER_DOMAIN)
     hop = f"sip:127.0.0.1:{second.udp};transport={request.param}"
     route = f'[[setup.next_hops]]\ndomain = "{OTHER_DOMAIN}"\nuri = "{hop}"\n'
-    return Proxies(make_server(f"{ONLY_MD5}\n{route}"), second)
+    return Proxies(make_shared_server(f"{ONLY_MD5}\n{route}"), second)
 
 
 def test_3_2_session_establishment(proxies: Proxies, sipps: Sipps) -> None:

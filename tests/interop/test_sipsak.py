@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from tests.interop.peers.program import free_port
-from tests.interop.peers.server import Certificate, RingbackServer, Server, password_of
+from tests.interop.peers.server import Server, password_of
 from tests.interop.peers.sipp import Sipps
 
 pytestmark = pytest.mark.interop("sipsak", "openssl")
@@ -37,18 +36,13 @@ def as_bob(server: Server, *arguments: object) -> tuple[int, str]:
 
 
 @pytest.fixture(scope="module")
-def trusting(
-    tmp_path_factory: pytest.TempPathFactory, accounts: Path, identity: Certificate
-) -> Iterator[RingbackServer]:
+def trusting(make_shared_server: Callable[..., Server]) -> Server:
     """A server that trusts this machine."""
-    server = RingbackServer(tmp_path_factory.mktemp("trusting"), accounts, identity, TRUSTED)
-    server.start()
-    yield server
-    server.stop()
+    return make_shared_server(TRUSTED)
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_ping(trusting: RingbackServer, transport: str) -> None:
+def test_ping(trusting: Server, transport: str) -> None:
     """OPTIONS to the server: 200 with what RFC 3261 11.2 wants in it, and exit code 0."""
     code, said = sipsak("-E", transport, "-p", f"127.0.0.1:{trusting.udp}", "-s", "sip:ring.test")
     assert code == 0, said
@@ -92,7 +86,7 @@ def test_user_location_with_a_wrong_password(shared: Server) -> None:
 
 
 @pytest.mark.interop("sipp")
-def test_trace(trusting: RingbackServer, sipps: Sipps) -> None:
+def test_trace(trusting: Server, sipps: Sipps) -> None:
     """-T asks bob's phone with Max-Forwards 0, which the server refuses as 16.3 says, and with 1, which gets there."""
     port = free_port(0)
     # -S sends from the port that its Via names; else the server takes it for a client behind a NAT, which it answers.

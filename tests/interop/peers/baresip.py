@@ -29,8 +29,10 @@ class Baresip:
         answer: str = "manual",
         ring_seconds: int = 120,
         password: str = "",
+        host: str = "127.0.0.1",
     ) -> None:
-        """`answer`: "manual" or "auto". `password`: another than that of the user.
+        """`answer`: "manual" or "auto". `password`: another than that of the user. `host`: where the server and this
+        phone are, 127.0.0.1 or ::1.
 
         `ring_seconds`: after that an unanswered call is refused by the phone.
         """
@@ -44,11 +46,13 @@ class Baresip:
         self.control_port = free_port(0)
         self.port = free_port(1)  # baresip takes the next one for TLS
         directory.mkdir(parents=True)
+        self.version = "v6" if ":" in host else "v4"
+        place = f"[{host}]" if ":" in host else host
         sound = write_tone(directory / "mouth.wav", tone)
         modules = next(path for path in MODULES if path.is_dir())
         (directory / "config").write_text(
-            f"sip_listen 127.0.0.1:{self.port}\nsip_cafile {server.certificate}\nsip_verify_server yes\n"
-            f"net_interface 127.0.0.1\ncall_local_timeout {ring_seconds}\ncall_max_calls 4\n"
+            f"sip_listen {place}:{self.port}\nsip_cafile {server.certificate}\nsip_verify_server yes\n"
+            f"net_interface {host}\ncall_local_timeout {ring_seconds}\ncall_max_calls 4\n"
             f"audio_path /usr/share/baresip\naudio_player aubridge,{user}\naudio_alert aubridge,{user}-alert\n"
             f"audio_source aufile,{sound}\nausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n"
             f"snd_path {directory}\nmodule_path {modules}\n"
@@ -60,13 +64,13 @@ class Baresip:
         (directory / "accounts").write_text(
             f"<sip:{user}@{DOMAIN};transport={transport}>;auth_pass={password or password_of(user)};"
             f"answermode={answer};regint=60;"
-            f'outbound="sip:127.0.0.1:{port};transport={transport}"\n'
+            f'outbound="sip:{place}:{port};transport={transport}"\n'
         )
         self.program = Program(["baresip", "-f", directory, "-v", "-s"], directory / "log")
 
     def registered(self, seconds: float = 15.0) -> Baresip:
         """Wait until it is registered and its control socket is open."""
-        self.program.expect(r"\{0/\w+/v4\} 200 OK .*\[\d+ binding", seconds)
+        self.program.expect(rf"\{{0/\w+/{self.version}\}} 200 OK .*\[\d+ binding", seconds)
         wait_until(self._connect, 5.0, "control socket of baresip", self.program.tail)
         return self
 
