@@ -80,19 +80,27 @@ class Proxy(Node):
         super().__init__(world, name, host, (domain,))
         self.users: dict[str, list[tuple[list[str], float]]] = {}
         self.recurse = False
+        #: How long the application thinks about a request, as one that asks a database does.
+        self.thought = world.chance.choice([0.0, 0.0, 0.8])
 
     def told(self, event: object) -> None:
         if isinstance(event, Incoming):
-            try:
-                self.route(event)
-            except ParseError as error:
-                if event.server is not None:
-                    self.stack.respond(event.server, event.request, error.status, self.world.now)
+            if self.thought and event.server is not None:
+                self.world.after(self.thought, lambda: self.decide(event))
+            else:
+                self.decide(event)
         elif isinstance(event, Asked):
             hops = [self.flow_to(host) for host in self.world.names.get(event.uri.host, [])]
             self.world.after(self.world.chance.choice([0.0, 0.01, 1.0]), lambda: self.locate(event.token, hops))
         else:
             assert not isinstance(event, Malformed), self.world.failure(f"{self.name} cannot read: {event.reason}")
+
+    def decide(self, event: Incoming) -> None:
+        try:
+            self.route(event)
+        except ParseError as error:
+            if event.server is not None:
+                self.stack.respond(event.server, event.request, error.status, self.world.now)
 
     def locate(self, token: object, hops: list[Flow]) -> None:
         self.stack.located(token, hops, self.world.now)  # type: ignore[arg-type]
@@ -125,12 +133,17 @@ def target(uri: str, flow: Flow | None = None) -> Target:
 
 
 class Ring(NamedTuple):
-    """What a telephone does with a call: each a time after the INVITE came, or None for never. Status 0: it is dead."""
+    """What a telephone does with a call: each a time after the INVITE came, or None for never.
+
+    wakes, dies  seconds after the start of the world between which it hears anything
+    """
 
     ring: float | None
     answer: float | None
     status: int
     contact: str = ""
+    wakes: float = 0.0
+    dies: float = END
 
 
 class Callee(Node):
@@ -169,6 +182,9 @@ class Callee(Node):
                 assert request.method == "MESSAGE", self.world.failure(f"{self.name} got {request.method}")
                 self.messages.append(request.call_id)
                 self.stack.respond(server, request, self.script.status, now)
+
+    def hears(self) -> bool:
+        return self.script.wakes <= self.world.now - self.world.start < self.script.dies
 
     def merged(self, request: Request) -> bool:
         """8.2.2.2: the same From tag, Call-ID and CSeq in another transaction: it has come by two ways."""
@@ -285,6 +301,7 @@ class Caller(Node):
         )
         if not self.final:
             self.final, self.final_at = event.status, self.world.now
+            self.world.after(T64 + 2.0, lambda: self.world.is_quiet(self))
         if success and event.response is not None:
             self.acknowledge(event.response)
 
@@ -335,8 +352,12 @@ class World:
         #: Final responses by (sender, branch of the topmost Via, method).
         self._finals: dict[tuple[str, str, str], set[bytes]] = {}
         self._statuses: dict[tuple[str, str, str], int] = {}
+        #: When each of these final responses was sent.
+        self._final_at: dict[tuple[str, str, str], float] = {}
         #: Server transactions of proxies to which a 2xx has come back.
         self._successful: set[tuple[str, str]] = set()
+        #: When each branch of a proxy gave its first sign of life.
+        self._heard: dict[tuple[str, str], float] = {}
         self.callees: list[Callee] = []
         self.callers: list[Caller] = []
         self._build()
@@ -386,9 +407,13 @@ class World:
         kind = chance.random()
         if self._eager:
             return Ring(0.0, 1.0, 200)
-        if kind < 0.1:
-            return Ring(None, None, 0)
-        if kind < 0.25:
+        if kind < 0.08:
+            return Ring(None, None, 480, dies=0.0)
+        if kind < 0.16:
+            return Ring(ring, None, 480, dies=chance.choice([3.0, 10.0]))
+        if kind < 0.22:
+            return Ring(ring, chance.choice([None, 15.0]), 200, wakes=8.0)
+        if kind < 0.3:
             return Ring(ring, None, 480)
         if kind < 0.55:
             return Ring(ring, ring + chance.choice([0.0, 0.3, 2.0, 15.0]), 200)
@@ -444,7 +469,9 @@ class World:
             return
         way = (sender.host, flow.host, data)
         losses = self._losses.get(way, 0)
-        if losses < MOST_LOSSES and self.chance.random() < self.loss:
+        # A telephone that sleeps has lost its share already.
+        sleepy = any(isinstance(node, Callee) and node.script.wakes for node in (sender, receiver))
+        if losses < MOST_LOSSES and not sleepy and self.chance.random() < self.loss:
             self._losses[way] = losses + 1
             self.lost += 1
             return
@@ -452,14 +479,26 @@ class World:
             self.after(self.chance.random() * self.delay, lambda: self._arrive(sender, receiver, data), receiver)
 
     def _arrive(self, sender: Node, receiver: Node, data: bytes) -> None:
-        if isinstance(receiver, Callee) and receiver.script.status == 0:
+        if isinstance(receiver, Callee) and not receiver.hears():
             return
-        if isinstance(receiver, Proxy) and data.startswith(b"SIP/2.0 2"):
-            response = parse(data)
-            if response.cseq.method == "INVITE" and response.via.branch + "|INVITE" in receiver.stack.layer.clients:
-                response.remove_first_value("via")
-                self._successful.add((receiver.name, response.via.branch))
+        if isinstance(receiver, Proxy) and data.startswith(b"SIP/2.0 "):
+            self._note_response(receiver, parse(data))
         receiver.stack.receive(data, Flow("UDP", receiver.listener.id, sender.host, 5060), self.now)
+
+    def _note_response(self, proxy: Proxy, message: Request | Response) -> None:
+        """A response reaches a proxy, which has to know what to do with it."""
+        branch, method = message.via.branch, message.cseq.method
+        if method != "INVITE" or f"{branch}|INVITE" not in proxy.stack.layer.clients:
+            return
+        heard = self._heard.setdefault((proxy.name, branch), self.now)
+        if isinstance(message, Response) and 200 <= message.status < 300:
+            message.remove_first_value("via")
+            key = (proxy.name, message.via.branch, "INVITE")
+            self._successful.add(key[:2])
+            # 16.7 step 6: a refusal goes up when "all client transactions in this response context have been
+            # terminated"; one that was given up before it gave any sign of life does not count (16.8).
+            refused = self._statuses.get(key, 0) >= 300 and heard < self._final_at[key]
+            assert not refused, self.failure(f"{proxy.name} has refused while a branch was alive, which now answers")
 
     # what has to be true ---------------------------------------------------------------------------------------------
 
@@ -487,6 +526,7 @@ class World:
         finals = self._finals.setdefault(key, set())
         finals.add(message.encode())
         self._statuses[key] = status
+        self._final_at.setdefault(key, self.now)
         if method != "INVITE" or status >= 300 or known >= 300:
             # 16.7 step 5: "exactly one final response to a non-INVITE request, and either exactly one non-2xx response
             # or one or more 2xx responses to an INVITE request."
@@ -494,25 +534,43 @@ class World:
         if method == "INVITE" and status >= 300:
             assert key[:2] not in self._successful, self.failure(f"{sender.name} sends {status}, but a 2xx has come")
 
+    def is_quiet(self, caller: Caller) -> None:
+        """Some time after a call has its final response: nobody rings for it any more."""
+        for phone in self.callees:
+            for request in phone.ringing.values():
+                mine = caller.invite is not None and request.call_id == caller.invite.call_id
+                assert not mine or not phone.hears(), self.failure(f"{phone.name} still rings for {caller.name}")
+
     def check(self) -> None:
         """What has to be true in the end."""
         for node in self.nodes.values():
+            if isinstance(node, Callee) and not node.hears():
+                # It never heard how it ended.
+                continue
             layer = node.stack.layer
             left = [*layer.clients, *layer.servers]
             assert not left, self.failure(f"{node.name} keeps the transactions {left}")
             assert layer.timers.count() == 0, self.failure(f"{node.name} keeps {layer.timers.count()} timers")
         for phone in self.callees:
-            assert not phone.ringing, self.failure(f"{phone.name} still rings")
+            assert not phone.ringing or not phone.hears(), self.failure(f"{phone.name} still rings")
             assert len(phone.messages) == len(set(phone.messages)), self.failure(f"{phone.name} got a message twice")
         for caller in self.callers:
             self._check_call(caller)
 
+    def _bound(self) -> float:
+        """How long a call may take: 64*T1 for each destination and each stage that says nothing, and timer C and 64*T1
+        for the end of its CANCEL for each telephone that rings for ever."""
+        far = self.proxies[1]
+        silences = len(self.names["b.example"]) - 1 + len(far.users["bob"]) + len(self.callees)
+        endless = sum(phone.script.answer is None and phone.script.ring is not None for phone in self.callees)
+        slowest = max((phone.script.answer or 0.0) for phone in self.callees)
+        # 5 s for the start of the second caller, 5 s for what thinks and travels.
+        return 10.0 + slowest + T64 * silences + (TIMER_C + T64) * endless
+
     def _check_call(self, caller: Caller) -> None:
         assert caller.final, self.failure(f"{caller.name} has no final response")
-        # The bound on a call: 64*T1 for each destination that says nothing, and timer C and the wait for the end of a
-        # CANCEL for each stage that rings.
         took = caller.final_at - self.start
-        assert took < END, self.failure(f"{caller.name} waited {took:.1f} s")
+        assert took < self._bound(), self.failure(f"{caller.name} waited {took:.1f} s, over {self._bound():.1f}")
         answered = {tag: phone for phone in self.callees for tag in phone.acknowledged}
         for tag in caller.successes:
             # "a 2xx … reaches the caller", who acknowledges it end to end and hangs up the same way.
