@@ -278,3 +278,38 @@ def test_no_recursion_beyond_what_is_served_here() -> None:
     other.answer(other.requests()[0], 302, "Contact: <sip:moved@203.0.113.10>")
     assert statuses(alice.responses()) == [302]
     assert got(world, "203.0.113.10") == []
+
+
+# GRUUs within dialogs -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [False, True])
+def test_a_gruu_is_followed_within_its_dialog(path: bool) -> None:
+    """RFC 5627 6.1: it is so "for both out-of-dialog requests targeted to the GRUU, and mid-dialog requests"."""
+    world = World()
+    alice, bob = world.phone("alice"), world.phone("bob")
+    extra = ("Supported: gruu, path", f"Path: <sip:{bob.place};lr>") if path else ("Supported: gruu",)
+    instance = '+sip.instance="<urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6>"'
+    [answer] = bob.request("REGISTER", f"sip:{DOMAIN}", *extra, contact=f"<{bob.contact}>;{instance}")
+    parameters = answer.addresses("contact")[0].parameters
+    gruu, hidden = ((parameters[name] or "").strip('"') for name in ("pub-gruu", "temp-gruu"))
+    alice.request("INVITE", bob.uri, call_id="c", tag="a")
+    [invite] = bob.requests()
+    bob.answer(invite, 200, contact=gruu)
+    [final] = [answer for answer in alice.responses() if answer.status == 200]
+    route = f"Route: {', '.join(reversed(final.split('record-route')))}"
+
+    def within(method: str, uri: str) -> list[int]:
+        return statuses(alice.send(alice.build(method, uri, route, to=f"<{bob.uri}>;tag=b", call_id="c", tag="a")))
+
+    for uri in (gruu, hidden):
+        for method in ("ACK", "INFO"):
+            assert within(method, uri) == []
+            [request] = bob.requests()
+            assert (request.method, request.uri) == (method, bob.contact)
+            assert request.all("route") == ([f"<sip:{bob.place};lr>"] if path else [])
+    assert world.elsewhere(alice, bob) == [] and world.asked == []
+    bob.request("REGISTER", f"sip:{DOMAIN}", "Expires: 0", contact="*")
+    assert [within("BYE", uri) for uri in (gruu, hidden)] == [[480], [404]]
+    assert within("ACK", gruu) == within("ACK", hidden) == []
+    assert bob.messages() == []
