@@ -221,6 +221,23 @@ def test_without_breadth_for_both_the_next_stage_waits_for_the_end_of_the_last()
     assert (second.uri, second.header("max-breadth")) == (phone(2), "1")
 
 
+def test_the_time_of_a_stage_does_not_outlive_it() -> None:
+    element, first = staged()
+    element.answer(first, 180)
+    element.receive(request("CANCEL"))
+    element.answer(first, 487)
+    assert element.statuses() == [180, 200, 487]
+    element.settle()
+    assert element.requests("INVITE") == []
+    element, first = staged()
+    element.answer(first, 486)
+    [second] = element.requests("INVITE")
+    element.answer(second, 180)
+    element.advance(30.0)
+    # Nobody has said how long the second one may ring.
+    assert element.requests("CANCEL") == []
+
+
 def test_a_branch_of_an_earlier_stage_that_is_slow_to_end_holds_nobody_up() -> None:
     element = Element()
     element.receive(request())

@@ -3,6 +3,7 @@
 import pytest
 
 from ringback.sip.message import Request
+from ringback.sip.plan import Plan, Stage
 from ringback.sip.stack import Asked
 from ringback.sip.transport import Flow
 from tests.sip.element import CALL_ID, TCP, UDP, Element, phone, request, target
@@ -62,6 +63,20 @@ def test_no_contact_is_tried_twice() -> None:
     assert element.requests("INVITE") == []
     [response] = element.responses()
     assert (response.status, response.header("contact")) == (301, "<sip:bob@192.0.2.31>")
+
+
+def test_a_contact_that_leads_here_is_left_to_the_caller() -> None:
+    element = Element()
+    element.receive(request())
+    plan = Plan([Stage([target(phone(1))])], recurse=True, element=element.itself)
+    element.forward_by(plan)
+    [sent] = element.requests()
+    element.answer(sent, 302, "Contact: <sip:carol@example.org>, <sip:bob@192.0.2.31>, <sip:192.0.2.1>")
+    [other] = element.requests("INVITE")
+    assert other.uri == "sip:bob@192.0.2.31"
+    element.answer(other, 486)
+    [response] = element.responses()
+    assert response.split("contact") == ["<sip:carol@example.org>", "<sip:192.0.2.1>"]
 
 
 def test_from_sips_there_is_no_recursion_to_sip() -> None:

@@ -236,6 +236,17 @@ def test_the_warning_says_what_was_wrong_and_cannot_break_out_of_its_quotes() ->
     assert warning.count('"') == 2 and "\\" not in warning
 
 
+def test_a_short_datagram_gets_no_long_answer() -> None:
+    """Its source may be forged: the answer is at most three times as long, so the Warning may be missing."""
+    element = Element()
+    short = b"X sip:a SIP/2.0\r\nv:SIP/2.0/UDP a;rport\r\nCSeq:1 X\r\n\r\n"
+    element.stack.receive(short, ALICE, element.now)
+    element.stack.receive(short, Flow("TCP", TCP.id, "192.0.2.10", 49152, 7), element.now)
+    [by_udp, by_tcp], _ = element.stack.take()
+    assert by_udp[0].startswith(b"SIP/2.0 400 ") and len(by_udp[0]) <= 3 * len(short)
+    assert (b"Warning" in by_udp[0], b"Warning" in by_tcp[0]) == (False, True)
+
+
 def test_a_response_that_cannot_be_read_is_dropped() -> None:
     """18.3: "If the message is a response, it MUST be discarded."""
     element = Element()
@@ -329,6 +340,18 @@ def test_a_cancel_after_the_final_response_has_no_effect() -> None:
     element.receive(request("CANCEL"))
     assert element.statuses() == [486, 200]
     assert not [event for event in element.events if isinstance(event, Cancelled)]
+
+
+def test_a_cancel_from_somewhere_else_is_none() -> None:
+    """22.1: "a CANCEL request SHOULD be accepted by a server if it comes from the same hop that sent the request being
+    canceled": whoever is called sees all that it takes to write one."""
+    element = Element()
+    [sent] = element.fork(1)
+    element.answer(sent, 180)
+    element.receive(request("CANCEL"), Flow("UDP", UDP.id, "192.0.2.21", 5060))
+    assert (element.statuses(), element.requests()) == ([180, 481], [])
+    element.receive(request("CANCEL"))
+    assert (element.statuses(), [sent.method for sent in element.requests()]) == ([200], ["CANCEL"])
 
 
 # ACK -----------------------------------------------------------------------------------------------------------------
