@@ -161,7 +161,7 @@ def _account(values: tuple[str, str, str, int, str, float]) -> AccountRow:
     user, domain, hashes, enabled, display_name, created = values
     try:
         ha1 = _decode_hashes(hashes)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, TypeError) as error:
         raise StoreError(f"the account of {user!r} at {domain!r} is damaged: {error}") from error
     return AccountRow(user, domain, ha1, bool(enabled), display_name, created)
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -89,7 +90,8 @@ class SqliteStore:
             patience=patience,
             synchronous=synchronous,
             load=access != "accounts",
-            slack=slack,
+            # Who does not serve the location must not tidy up its log: what it knows of it is out of date.
+            slack=slack if access == "serve" else sys.maxsize,
         )
         try:
             group.open(writer, await writer.start())

@@ -124,8 +124,11 @@ def encode(entries: dict[str, bytes]) -> bytes:
         raise StoreError(f"an address of record cannot be stored: {error}") from error
 
 
-def decode(number: int, written: bytes) -> dict[str, bytes]:
+def decode(number: int, written: object) -> dict[str, bytes]:
     """The entries of a record. Raises StoreError when it is damaged."""
+    if not isinstance(written, bytes):
+        # The file says of each value what it is, so damage can make text of octets.
+        raise StoreError(f"record {number} of the location log is damaged: it is no octets")
     try:
         if written.startswith(ESCAPED):
             entries = _decode(memoryview(written)[1:])

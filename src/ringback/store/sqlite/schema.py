@@ -71,7 +71,7 @@ def create_file(path: Path) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        raise StoreError(f"{path} cannot be made: {error}") from error
+        raise StoreError(f"{path} cannot be made: {error.strerror or error}") from error
 
 
 def lock_ownership(path: Path) -> int:
@@ -82,7 +82,7 @@ def lock_ownership(path: Path) -> int:
     try:
         descriptor = os.open(f"{path}-owner", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StoreError(f"{path}-owner cannot be opened: {error}") from error
+        raise StoreError(f"{path}-owner cannot be opened: {error.strerror or error}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -127,6 +127,8 @@ def migrate(connection: sqlite3.Connection) -> None:
                     f"the store was written by a newer version of the program "
                     f"(its schema is {version}, this one knows {len(MIGRATIONS)})"
                 )
+            if version < 0 or (version == 0 and connection.execute("SELECT 1 FROM sqlite_schema").fetchone()):
+                raise StoreError("the file is the database of another program")
             for statements in MIGRATIONS[version:]:
                 for statement in statements:
                     connection.execute(statement)

@@ -137,8 +137,10 @@ class Writer:
                 log.load(self._index)
         except StoreError as error:
             self._loop.call_soon_threadsafe(self._opened.set_exception, error)
-        except sqlite3.Error as error:
+        except Exception as error:
+            # Whatever it is: nobody may wait for ever for a thread that has ended.
             failure = StoreError(f"{self._path} cannot be read: {error}")
+            failure.__cause__ = error
             self._loop.call_soon_threadsafe(self._opened.set_exception, failure)
         else:
             self._loop.call_soon_threadsafe(self._opened.set_result, log.entries)
