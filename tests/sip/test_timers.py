@@ -82,6 +82,12 @@ class TestSeveralDurations:
         assert timers.deadline() == 0.5
         assert fired(timers, 100.0) == [(0.5, 2), (0.75, 4), (5.25, 3), (32.0, 1)]
 
+    def test_two_queues_are_enough_to_need_an_order(self) -> None:
+        timers = Timers()
+        timers.start(0.0, T2, Timed(), 1)
+        timers.start(1.0, T1, Timed(), 2)
+        assert fired(timers, 100.0) == [(1.5, 2), (4.0, 1)]
+
     def test_a_queue_with_nothing_due_keeps_what_it_has(self) -> None:
         timers = Timers()
         timers.start(0.0, T2, Timed(), 1)
