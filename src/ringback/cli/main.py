@@ -8,6 +8,7 @@ import typer
 
 from ringback.cli.bindings import bindings
 from ringback.cli.config import app as config
+from ringback.cli.run import run
 from ringback.cli.serve import serve
 from ringback.cli.status import status
 from ringback.cli.trace import trace
@@ -24,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (serve, bindings, status, trace, version):
+for command in (run, serve, bindings, status, trace, version):
     app.command()(command)
 for group in (user, config):
     app.add_typer(group)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from ringback.net.udp import DatagramReceiver, UdpSocket
 from ringback.sip.message import Request
@@ -26,6 +26,9 @@ class Streams(Protocol):
         """Send on a connection, open one first if need be; False when that cannot be."""
         ...
 
+
+#: Seconds between two wake-ups for timers, at least; the shortest of SIP's timers has 0.2 s (17.2.1).
+TIMER_GRAIN: Final = 0.01
 
 Application = Callable[[Incoming], Coroutine[Any, Any, None]]
 Observer = Callable[[Event], None]
@@ -168,10 +171,14 @@ class Endpoint(DatagramReceiver):
             self.observer(event)
 
     def _arm(self) -> None:
-        """Keep the one timer. One that fires early costs less than being moved for every message."""
+        """Keep the one timer. One that fires early costs less than being moved for every message.
+
+        A wake-up of the loop costs more than most timers do: those that are due within a few milliseconds share one.
+        """
         deadline = self.stack.deadline()
         if deadline is None:
             return
+        deadline = max(deadline, self.now + TIMER_GRAIN)
         if self._timer is not None:
             if self._timer_at <= deadline:
                 return
