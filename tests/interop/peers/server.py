@@ -146,8 +146,9 @@ class KamailioServer:
         command: list[str | Path] = ["kamailio", "-f", HERE / "kamailio" / "server.cfg", "-m", "64", "-M", "8"]
         command += ["-DD", "-E", "-Y", self.directory, "-A", f'TLS_CONFIG="{tls}"']
         places = [("udp", self.udp), ("tcp", self.udp), ("tls", self.tls), ("tcp", self.ws), ("tls", self.wss)]
-        for transport, port in places:
-            command += ["-l", f"{transport}:127.0.0.1:{port}"]
+        for host in ("127.0.0.1", "[::1]") if has_ipv6() else ("127.0.0.1",):
+            for transport, port in places:
+                command += ["-l", f"{transport}:{host}:{port}"]
         self.program = Program(command, self.directory / "kamailio.log", cwd=self.directory)
         program = self.program
         wait_until(lambda: sip_answers(self.udp), 15, "answer from Kamailio", program.tail)
