@@ -343,6 +343,9 @@ class ResponseContext(Timed):
         self, branch: Branch, status: int, response: Response | None, layer: TransactionLayer, now: float
     ) -> None:
         """A branch has ended without success."""
+        if status == 487 and branch.cancelled and not self.stopped:
+            # It answers a CANCEL of our own (16.8): for the caller, who has cancelled nothing, nobody answered in time.
+            status, response = 408, None
         # RFC 5626 7: "If the proxy receives a final response from a branch other than a 408 (Request Timeout) or a 430
         # (Flow Failed) response, the proxy MUST NOT forward the same request to another target representing the same
         # AOR and instance-id."
