@@ -170,8 +170,9 @@ def test_3_10_no_response(make_server: Callable[..., Server], sipps: Sipps) -> N
 
 @needs_setting
 def test_3_10_rings_for_too_long(make_server: Callable[..., Server], sipps: Sipps) -> None:
-    """A phone that still rings when `ring_seconds` are over is cancelled by the server, and Alice is told that
-    time is over: she has cancelled nothing. RFC 3261 16.8, of timer C: "the proxy MUST generate a CANCEL request matching that transaction"."""
+    """A phone that still rings when `ring_seconds` are over is cancelled by the server, and Alice is told that time is
+    over: she has cancelled nothing. RFC 3261 16.8, of timer C: "the proxy MUST generate a CANCEL request matching that
+    transaction"."""
     server = make_server(f"{ONLY_MD5}\n[setup]\nring_seconds = 1\n")
     bob = sipps.phone("callee_rings", server.udp, user="bob")
     alice = sipps.run("caller_fails", server.udp, **ALICE)
