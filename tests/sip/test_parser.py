@@ -266,6 +266,10 @@ class TestBounds:
 
         assert parse(request(vias(MOST_VIAS - 1))).via.host == "pc33.atlanta.com"
         assert refused(request(vias(MOST_VIAS)), 513) == f"more than {MOST_VIAS} values of Via"
+        # The shortest there are, in one line.
+        shortest = ["SIP/2.0/a b"] * MOST_VIAS
+        assert parse(request("v: " + ",".join(shortest[1:]))).via.host == "pc33.atlanta.com"
+        assert refused(request("v: " + ",".join(shortest)), 513) == f"more than {MOST_VIAS} values of Via"
 
     @pytest.mark.parametrize("name", ["Route", "Record-Route"])
     @pytest.mark.parametrize("join", ["\r\n{}: ", ", "])

@@ -61,7 +61,7 @@ class Message:
     def value_at(self, position: int) -> str:
         """The value of the line at `position`, unfolded and stripped."""
         line = self.lines[position]
-        value = line[line.index(":") + 1 :].strip(_WHITE)
+        value = line[line.find(":") + 1 :].strip(_WHITE)
         if "\n" in value:
             # "The line break and the whitespace at the beginning of the next line are treated as a single SP character"
             # (7.3.1).
