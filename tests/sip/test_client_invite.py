@@ -168,6 +168,22 @@ def test_the_class_of_a_response_decides(status: int, state: int) -> None:
         assert rig.take() == ([ACK] if state == COMPLETED else [])
 
 
+@pytest.mark.parametrize(
+    ("state", "status", "outcome", "sent"),
+    [
+        *(("Completed", 199, NOTHING, []), ("Completed", 299, NOTHING, []), ("Completed", 300, NOTHING, [ACK])),
+        *(("Completed", 699, NOTHING, [ACK]), ("Accepted", 199, NOTHING, []), ("Accepted", 200, PASS_UP, [])),
+        *(("Accepted", 299, PASS_UP, []), ("Accepted", 300, NOTHING, []), ("Accepted", 699, NOTHING, [])),
+    ],
+)
+def test_where_the_classes_end_after_the_final_response(
+    state: str, status: int, outcome: int, sent: list[bytes]
+) -> None:
+    rig = brought_to(state, "UDP")
+    assert rig.receive(status, NOW) == outcome
+    assert rig.take() == sent
+
+
 class TestTimers:
     def test_over_udp_it_is_sent_seven_times_at_intervals_that_double(self) -> None:
         """17.1.1.2: "This process MUST continue so that the request is retransmitted with intervals that double after

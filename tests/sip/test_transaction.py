@@ -74,6 +74,10 @@ class TestRequestsWithTheMagicCookie:
         duplication of branch parameters from different clients." """
         assert (server_key(other) == server_key(request())) is same
 
+    def test_one_character_after_the_cookie_is_a_name(self) -> None:
+        via = f"{OLD_VIA};branch=z9hG4bK1"
+        assert server_key(request(via)) == server_key(request(via, call_id="another"))
+
     def test_an_ack_is_filed_with_its_invite_and_nothing_else(self) -> None:
         assert server_key(request(method="ACK")) != server_key(request(method="BYE"))
 
@@ -153,6 +157,7 @@ class TestResponses:
             "Via: SIP / 2.0 / UDP h:5060;branch=z9hG4bKx1\t",
             "Via: SIP/2.0/UDP h:5060;branch=z9hG4bKx1\r\n ;received=192.0.2.1",
             'Via: SIP/2.0/UDP h:5060;x=",;branch=z9hG4bKother";branch=z9hG4bKx1',
+            'Via: SIP/2.0/UDP h:5060;x=";branch=z9hG4bKother";branch=z9hG4bKx1',
         ],
     )
     @pytest.mark.parametrize("method", ["INVITE", "CANCEL", "OPTIONS", "X-FOO.1"])
