@@ -106,7 +106,12 @@ def test_a_section_names_its_variables(section: str) -> None:
         assert text.lstrip().startswith(f"Variables: `RINGBACK_{section.upper()}__`")
 
 
-EXAMPLES = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+README = PAGE.parents[1] / "README.md"
+EXAMPLES = [
+    example
+    for page in (PAGE, README)
+    for example in re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+]
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
