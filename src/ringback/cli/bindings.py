@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from typing import Annotated, Any
 
@@ -16,6 +17,8 @@ __all__ = ["bindings"]
 
 #: Bindings that are listed at a time.
 MOST = 10_000
+#: Characters of a line where lines are for programs.
+UNFOLDED = 100_000
 
 
 def bindings(
@@ -45,7 +48,8 @@ def _key(aor: str, place: Place) -> str:
         if not place.domain:
             raise ConfigurationError(f"{aor!r} has no domain: give it as user@domain, or with --domain")
         return f"{text}@{place.domain}"
-    return text
+    user, _, domain = text.rpartition("@")
+    return f"{user}@{domain.lower()}" if text else ""
 
 
 async def _list(place: Place, key: str) -> dict[str, Any]:
@@ -74,6 +78,8 @@ async def _remove(place: Place, key: str, contact: str) -> None:
 def _print(answer: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(answer["bindings"], indent=2))
+        if answer["more"]:
+            print(f"ringback: there are more: the first {MOST} are shown", file=sys.stderr)
         return
     from rich.console import Console
     from rich.table import Table
@@ -87,9 +93,9 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
     for row in answer["bindings"]:
         reached = row["received"] or (f"by {len(row['path'])} hops" if row["path"] else "")
         table.add_row(*map(_plain, (row["aor"], row["contact"], f"{row['seconds']} s", reached, row["user_agent"])))
-    console = Console(markup=False, highlight=False)
     # Where nobody looks (a pipe) nothing is folded.
-    console.print(table, width=console.width if console.is_terminal else 250)
+    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else UNFOLDED)
+    console.print(table)
     if answer["more"]:
         print(f"… and more: the first {MOST} are shown")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ringback.errors import ConfigurationError
-from ringback.store import Access, MemoryStore, SqliteStore, open_store
+from ringback.store import FILE_NAME, Access, MemoryStore, SqliteStore, open_store
 
 __all__ = ["Config", "Data", "Place", "place_of"]
 
@@ -30,13 +31,23 @@ class Place:
         self.realm = realm or domain
 
     @asynccontextmanager
-    async def opened(self, access: Access) -> AsyncIterator[MemoryStore | SqliteStore]:
-        """The store in the folder, closed afterwards. Raises StoreError."""
+    async def opened(self, access: Access, *, new: bool = False) -> AsyncIterator[MemoryStore | SqliteStore]:
+        """The store in the folder, closed afterwards; `new`: made if there is none.
+
+        Raises StoreError, and ConfigurationError when there is none and none may be made.
+        """
+        if not new and not self.is_made:
+            raise ConfigurationError(f"there is nothing in {self.data}; give the folder of the server with --data")
         store = await open_store(self.data, access=access)
         try:
             yield store
         finally:
             await store.close()
+
+    @property
+    def is_made(self) -> bool:
+        """Whether a server or an account was there before."""
+        return os.path.exists(self.data / FILE_NAME)  # which is False, too, for what can be no path
 
     @property
     def control(self) -> Path:

@@ -43,7 +43,7 @@ def add(
 async def _add(name: str, place: Place, password: str) -> None:
     from ringback.server import accounts
 
-    async with place.opened("accounts") as store:
+    async with place.opened("accounts", new=True) as store:
         await accounts.add(store.accounts, name, place.domain, place.realm, password, time.time())
     print(f"added {name}@{place.domain}")
 
@@ -101,5 +101,8 @@ def _password(given: str | None, from_input: bool) -> str:
         raise ConfigurationError("give either --password or --password-stdin")
     if given is not None:
         return given
-    line = sys.stdin.readline()
+    if sys.stdin is None:
+        raise ConfigurationError("--password-stdin: standard input is closed")
+    # As octets: a digest is made of octets, whatever the terminal's encoding is, and an argument comes like this too.
+    line = sys.stdin.buffer.readline().decode("utf-8", "surrogateescape")
     return line.removesuffix("\n").removesuffix("\r")

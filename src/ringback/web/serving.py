@@ -40,6 +40,8 @@ class WebServer:
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._socket.bind((host, port))
+            # From here on nobody is refused: who comes before `serve` waits for it.
+            self._socket.listen()
         except OSError as error:
             self._socket.close()
             raise ConfigurationError(
