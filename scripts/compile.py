@@ -91,7 +91,7 @@ def compile_modules(modules: list[str]) -> bool:
             os.utime(path)
         print(f"Compiled modules are up to date ({len(modules)} modules).")
         return True
-    print(f"Compiling {len(modules)} modules with mypyc (up to a minute) ...", flush=True)
+    print(f"Compiling {len(modules)} modules with mypyc (a minute or two) ...", flush=True)
     staging = BUILD / "staging"
     shutil.rmtree(staging, ignore_errors=True)
     command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", str(staging)]

@@ -379,11 +379,28 @@ def test_the_branch_of_what_is_forwarded_without_state_is_that_of_its_retransmis
     one = stateless_branch(received(REMOTE, method="ACK"))
     assert one.startswith("s") and one.isalnum()
     assert stateless_branch(received(REMOTE, method="ACK", extra=("X: y",))) == one
+    # With the magic cookie it is "a hash of the received branch ID", which is the transaction's own (8.1.1.7).
+    assert stateless_branch(received("sip:bob@192.0.2.78", method="ACK")) == one
+    assert stateless_branch(_read(request("ACK", REMOTE, branch="z9hG4bKcaller2"))) != one
+
+
+@pytest.mark.parametrize("branch", ["1", "z9hG4bK"])
+def test_without_the_magic_cookie_such_a_branch_depends_on_what_tells_transactions_apart(branch: str) -> None:
+    """16.11: "the topmost Via, the tag in the To header field, the tag in the From header field, the Call-ID header
+    field, the CSeq number (but not method), and the Request-URI"."""
+    one = stateless_branch(_read(request("ACK", REMOTE, branch=branch)))
+    assert stateless_branch(_read(request("ACK", REMOTE, branch=branch))) == one
     others = [
-        parse(request("ACK", REMOTE, branch="z9hG4bKcaller2")),
-        parse(request("ACK", REMOTE, to="<sip:bob@example.org>;tag=b")),
-        parse(request("ACK", REMOTE, call_id="call-2")),
-        parse(request("ACK", REMOTE, cseq=2)),
-        parse(request("ACK", "sip:bob@192.0.2.78")),
+        request("ACK", REMOTE, branch=f"{branch}2" if branch == "1" else "2"),
+        request("ACK", REMOTE, branch=branch, to="<sip:bob@example.org>;tag=b"),
+        request("ACK", REMOTE, branch=branch, call_id="call-2"),
+        request("ACK", REMOTE, branch=branch, cseq=2),
+        request("ACK", "sip:bob@192.0.2.78", branch=branch),
     ]
-    assert len({one, *[stateless_branch(other) for other in others if isinstance(other, Request)]}) == 6
+    assert len({one, *[stateless_branch(_read(other)) for other in others]}) == 6
+
+
+def _read(data: bytes) -> Request:
+    message = parse(data)
+    assert isinstance(message, Request)
+    return message

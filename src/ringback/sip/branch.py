@@ -83,6 +83,12 @@ class Outgoing:
         self.route: str = _first_route(request)
         self.breadth: int = 0
 
+    def let_go(self) -> None:
+        """No request is built from this any more."""
+        self.names = []
+        self.lines = []
+        self.body = b""
+
     def flow_token(self, flow: Flow) -> str:
         """The Record-Route token that names a flow."""
         return plain_token(self.secret, self.call_id, encode_flow_token(self.secret, flow))

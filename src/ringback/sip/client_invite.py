@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ringback.sip.message import Request, Response
+from ringback.sip.message import SPENT, Request, Response
 from ringback.sip.timers import T1, T64, Send, Timer, Timers
 from ringback.sip.timers import TIMER_D as TIMER_D_SECONDS
 from ringback.sip.transaction import (
@@ -87,11 +87,13 @@ class ClientInvite(Transaction):
                 # value of 64*T1" (RFC 6026 8.4).
                 self.state = ACCEPTED
                 self._data = b""
+                self.request = SPENT
                 timers.start(now, T64, self, TIMER_M)
                 return PASS_UP
             self.state = COMPLETED
             self._data = b""
             self._ack = ack_to(self.request, response).encode()
+            self.request = SPENT
             sends.append((self._ack, self.flow, self.key))
             # "with a value of at least 32 seconds for unreliable transports, and a value of zero seconds for reliable
             # transports".

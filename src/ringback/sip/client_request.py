@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ringback.sip.message import Request, Response
+from ringback.sip.message import SPENT, Request, Response
 from ringback.sip.timers import T1, T2, T4, T64, Send, Timer, Timers
 from ringback.sip.transaction import ENDED, NOTHING, PASS_UP, TIMED_OUT, TIMER_E, TIMER_F, TIMER_K, Transaction
 from ringback.sip.transport import Flow
@@ -66,6 +66,7 @@ class ClientRequest(Transaction):
         self._stop()
         self.state = COMPLETED
         self._data = b""
+        self.request = SPENT
         # "it MUST set Timer K to fire in T4 seconds for unreliable transports, and zero seconds for reliable".
         timers.start(now, 0.0 if self.reliable else T4, self, TIMER_K)
         return PASS_UP

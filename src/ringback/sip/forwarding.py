@@ -22,7 +22,7 @@ from typing import Final
 from ringback.errors import ParseError
 from ringback.sip.branch import DONE, LOCATING, TIMER_CANCELLED, TIMER_RING, WAITING, Branch, Outgoing, request_uri
 from ringback.sip.headers import parse_name_addr
-from ringback.sip.message import Request, Response, response_to
+from ringback.sip.message import SPENT, Request, Response, response_to
 from ringback.sip.parser import METHODS
 from ringback.sip.plan import Decision, Plan, Stage
 from ringback.sip.route import MAX_BREADTH, check_max_forwards, loop_mark
@@ -65,6 +65,7 @@ class ResponseContext(Timed):
         "decisions",
         "explain",
         "final",
+        "invite",
         "plan",
         "request",
         "server",
@@ -75,6 +76,7 @@ class ResponseContext(Timed):
     def __init__(self, server: Transaction, request: Request, plan: Plan, tag: str, explain: bool) -> None:
         self.server: Transaction = server
         self.request: Request = request
+        self.invite: bool = request.method == "INVITE"
         self.plan: Plan = plan
         self.tag: str = tag
         self.explain: bool = explain
@@ -226,9 +228,9 @@ class ResponseContext(Timed):
     def _provisional(self, branch: Branch, response: Response, layer: TransactionLayer, now: float) -> None:
         first = not branch.provisional
         branch.provisional = True
-        if branch.cancelled and first and self.request.method == "INVITE":
+        if branch.cancelled and first and self.invite:
             branch.send_cancel(layer, now)
-        if response.status == 100 or self.request.method != "INVITE":
+        if response.status == 100 or not self.invite:
             # RFC 4320 4.1: "An SIP element MUST NOT send any provisional response with a Status-Code other than 100 to
             # a non-INVITE request."
             return
@@ -237,7 +239,7 @@ class ResponseContext(Timed):
             self._forward(response, layer, now)
 
     def _success(self, branch: Branch, response: Response, layer: TransactionLayer, now: float) -> None:
-        invite = self.request.method == "INVITE"
+        invite = self.invite
         if self.final and not invite:
             if branch.state != DONE:
                 branch.finish(response.status, None)
@@ -255,6 +257,7 @@ class ResponseContext(Timed):
         if self.explain:
             self._note(now, "answer", branch.uri, response.status, branch.target.reason)
         self.stop(ANSWERED_ELSEWHERE, layer, now)
+        self._let_go()
 
     def failed(self, branch: Branch, status: int, why: str, layer: TransactionLayer, now: float) -> None:
         """A branch got no final response: 408 for a timeout, 503 for a failure of the transport (16.9)."""
@@ -394,7 +397,7 @@ class ResponseContext(Timed):
         if self.final or self._pending():
             return
         candidates = self.branches
-        if self.request.method != "INVITE":
+        if not self.invite:
             # RFC 4320 4.2: a 408 may not be sent, so any other response is better.
             candidates = [branch for branch in self.branches if branch.status != 408] or self.branches
         best = best_branch(candidates)
@@ -425,6 +428,7 @@ class ResponseContext(Timed):
         if self.explain:
             self._note(now, "answer", best.uri, status, "the best of what came back")
         self.branches = [best]
+        self._let_go()
 
     def _answer(self, status: int, layer: TransactionLayer, now: float) -> None:
         """Answer with a response of our own; the transaction keeps a 408 to itself where it may not be sent."""
@@ -433,6 +437,18 @@ class ResponseContext(Timed):
             self._note(now, "answer", "", status, "made here")
         response = response_to(self.request, status, to_tag=self.tag)
         layer.respond(self.server, status, response.encode(), now)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """No branch is built any more: keep for the half minute that is left what CANCELs and late 2xx need.
+
+        Who explains still tells of the request.
+        """
+        outgoing = self._outgoing
+        if outgoing is not None:
+            outgoing.let_go()
+        if not self.explain:
+            self.request = SPENT
 
     def _forward(self, response: Response, layer: TransactionLayer, now: float) -> bool:
         """Send a response upstream, without our Via (16.7 step 3); False when it was meant for this element alone.

@@ -294,6 +294,11 @@ class Request(Message):
         return f"<Request {self.method} {self.uri}>"
 
 
+#: Stands where a request was that nobody asks for again: a transaction lives for half a minute after its last message,
+#: and all that it still needs is its key.
+SPENT: Final = Request("", "", [], [], b"")
+
+
 class Response(Message):
     """A response: `status` (100 to 699) and `reason`, the phrase as written."""
 

@@ -17,6 +17,7 @@ from ringback.sip.grammar import number, split_commas
 from ringback.sip.headers import is_plain_address, parse_name_addr
 from ringback.sip.message import Request
 from ringback.sip.outbound import decode_flow_token
+from ringback.sip.transaction import MAGIC_COOKIE
 from ringback.sip.transport import DEFAULT_PORTS, Flow, Listener
 from ringback.sip.uri import Uri, build_uri
 
@@ -237,11 +238,17 @@ def stateless_branch(request: Request) -> str:
     16.11: "the component of the branch parameter that makes it unique MUST be the same each time a retransmitted
     request is forwarded", and "is computed as a hash of the received branch ID", or, where that lacks the magic cookie,
     "of the topmost Via, the tag in the To header field, the tag in the From header field, the Call-ID header field, the
-    CSeq number (but not method), and the Request-URI". All of it is taken here. No branch of a transaction has an "s".
+    CSeq number (but not method), and the Request-URI". No branch of a transaction has an "s".
     """
-    top = request.required("via")[: request.via.size]
-    parts = [top, request.to_tag, request.from_tag, request.call_id, str(request.cseq.number), request.uri]
-    return "s" + hashlib.blake2b("|".join(parts).encode("utf-8", "surrogateescape"), digest_size=10).hexdigest()
+    via = request.via
+    if via.branch.startswith(MAGIC_COOKIE) and len(via.branch) > len(MAGIC_COOKIE):
+        # With whose branch it is: another's may be the same by mistake.
+        text = f"{via.branch}|{via.sent_by}"
+    else:
+        top = request.required("via")[: via.size]
+        parts = [top, request.to_tag, request.from_tag, request.call_id, str(request.cseq.number), request.uri]
+        text = "|".join(parts)
+    return "s" + hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=10).hexdigest()
 
 
 def refusal(request: Request, prefix: str, mark: str) -> tuple[int, list[tuple[str, str]], str] | None:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ringback.sip.message import Request
+from ringback.sip.message import SPENT, Request
 from ringback.sip.parser import parse
 from ringback.sip.timers import T1, T2, T4, T64, Send, Timer, Timers
 from ringback.sip.transaction import (
@@ -53,7 +53,7 @@ TRYING_AFTER: Final = 0.2
 
 
 class ServerInvite(Transaction):
-    """One INVITE that has come in; `flow` is where its responses go."""
+    """One INVITE that has come in; `flow` is where its responses go. `request` is let go of with the final one."""
 
     __slots__ = ("_interval", "_last", "_timer", "_timer_h", "request")
 
@@ -99,10 +99,12 @@ class ServerInvite(Transaction):
                 # handled by the TU. The server transaction MUST then transition to the 'Accepted' state."
                 self.state = ACCEPTED
                 self._last = b""
+                self.request = SPENT
                 timers.start(now, T64, self, TIMER_L)
             else:
                 self.state = COMPLETED
                 self._last = data
+                self.request = SPENT
                 if not self.reliable:
                     self._timer = timers.start(now, T1, self, TIMER_G)
                 self._timer_h = timers.start(now, T64, self, TIMER_H)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ringback.sip.message import Request
+from ringback.sip.message import SPENT, Request
 from ringback.sip.timers import T1, T64, Send, Timer, Timers
 from ringback.sip.transaction import ENDED, NOTHING, TIMER_J, TIMER_TRYING, TRYING_DUE, Transaction
 from ringback.sip.transport import Flow
@@ -34,7 +34,10 @@ TRYING_AFTER: Final = 7 * T1
 
 
 class ServerRequest(Transaction):
-    """One request other than INVITE and ACK that has come in; `flow` is where its responses go."""
+    """One request other than INVITE and ACK that has come in; `flow` is where its responses go.
+
+    `request` is let go of with the final response.
+    """
 
     __slots__ = ("_last", "_timer", "request")
 
@@ -68,6 +71,7 @@ class ServerRequest(Transaction):
             self.state = PROCEEDING
         else:
             self.state = COMPLETED
+            self.request = SPENT
             # "it MUST set Timer J to fire in 64*T1 seconds for unreliable transports, and zero seconds for reliable".
             timers.start(now, 0.0 if self.reliable else T64, self, TIMER_J)
             if status == 408:

@@ -231,9 +231,11 @@ class Stack:
             return
         request.put_line("max-forwards", f"Max-Forwards: {forwards}")
         branch = stateless_branch(request) + loop_mark(request)
-        routes = request.split("route")
-        hop = next_hop(request.uri, routes[0] if routes else "")
-        make_loose(request)
+        hop = request.uri
+        if "route" in request.names:
+            routes = request.split("route")
+            hop = next_hop(hop, routes[0] if routes else "")
+            make_loose(request)
         if flow is None:
             flow = self.layer.hop(hop)
             if flow is None:
@@ -398,6 +400,8 @@ class Stack:
             # "if it has not issued a final response for the original request, … responds to the INVITE with a 487".
             # 9.2: "the To tag of the response to the CANCEL and the To tag in the response to the original request
             # SHOULD be the same."
+            if self.layer.is_answered(target):
+                return
             final = response_to(target.request, 487, "", tag)
             if self.layer.respond(target, 487, final.encode(), now):
                 self._events.append(Cancelled(target))
