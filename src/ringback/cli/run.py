@@ -121,6 +121,7 @@ def welcome(ports: dict[str, int], data: Path, passwords: dict[str, str]) -> lis
         f"    any         user alice, domain or server {HOST}, port {ports['udp']} (UDP or TCP), {ports['tls']} (TLS)",
         f"    baresip     /uanew <sip:alice@{place}>;auth_pass={alice}",
         f"    linphonec   register sip:alice@{place} sip:{place} {alice}",
+        "                (first, see README: its sip_port, sip_tcp_port and sip_tls_port have to be -1)",
         f"    a browser   ws://{HOST}:{ports['ws']} or wss://{HOST}:{ports['wss']} as sip:alice@{place}",
         "",
         f"The certificate for TLS is {data / 'tls' / 'certificate.pem'}: it is made here, so phones have to be told to",
