@@ -155,30 +155,32 @@ class TestHops:
             assert caught.value.status == status
 
     @pytest.mark.parametrize(
-        ("listeners", "uri", "transport"),
+        ("listeners", "uri", "transport", "spoken"),
         [
-            ([TCP4], "sip:192.0.2.4", "TCP"),
-            ([TCP4], "sip:192.0.2.4;transport=udp", None),
-            ([TCP4], "sips:192.0.2.4", None),
-            ([UDP4], "sip:192.0.2.4;transport=tcp", None),
-            ([TLS4], "sip:192.0.2.4", None),
+            ([TCP4], "sip:192.0.2.4", "TCP", True),
+            ([TCP4], "sip:192.0.2.4;transport=udp", "UDP", False),
+            ([TCP4], "sips:192.0.2.4", "TLS", False),
+            ([UDP4], "sip:192.0.2.4;transport=tcp", "TCP", False),
+            ([TLS4], "sip:192.0.2.4", "UDP", False),
         ],
     )
     def test_only_what_is_listened_on_is_spoken(
-        self, listeners: list[Listener], uri: str, transport: str | None
+        self, listeners: list[Listener], uri: str, transport: str, spoken: bool
     ) -> None:
         layer = layer_of(*listeners)
-        if transport is None:
-            with pytest.raises(ParseError, match="not spoken here"):
-                layer.hop(uri)
-        else:
+        if spoken:
             flow = layer.hop(uri)
             assert flow is not None
-            assert (flow.transport, flow.local) == (transport, TCP4.id)
+            assert (flow.transport, flow.local) == (transport, listeners[0].id)
+        else:
+            with pytest.raises(ParseError, match=f"{transport} is not spoken here"):
+                layer.hop(uri)
 
     def test_a_uri_is_read_once(self) -> None:
         layer = layer_of()
-        assert layer.hop("sip:192.0.2.4") is layer.hop("sip:192.0.2.4")
+        uris = ["sip:192.0.2.4", "sip:192.0.2.5", "sip:192.0.2.6"]
+        first = [layer.hop(uri) for uri in uris]
+        assert all(layer.hop(uri) is flow for uri, flow in zip(uris, first, strict=True))
 
     def test_what_is_remembered_is_bounded_and_right(self) -> None:
         layer = layer_of()
@@ -219,6 +221,8 @@ class TestBranches:
         branches = [layer.new_branch() for _ in range(300)]
         assert len(set(branches)) == 300
         assert all(branch.startswith("z9hG4bKabc") and is_token(branch) for branch in branches)
+        # A simulated world without a secret can be read: its branches are numbers.
+        assert all(("-" in branch) is (secret != b"") for branch in branches)
 
     def test_two_processes_have_none_in_common(self) -> None:
         one, other = (TransactionLayer(ALL, instance, b"") for instance in ("abc", "abd"))
