@@ -27,8 +27,11 @@ class Streams(Protocol):
         ...
 
 
-#: Seconds between two wake-ups for timers, at least; the shortest of SIP's timers has 0.2 s (17.2.1).
+#: Seconds between two wake-ups for timers, at least.
 TIMER_GRAIN: Final = 0.01
+#: The 200 ms after which a 100 (Trying) is due (17.2.1). Only the timers with which a transaction over a stream ends
+#: are shorter (0 s): nobody waits for those.
+SHORTEST_TIMER: Final = 0.2
 
 Application = Callable[[Incoming], Coroutine[Any, Any, None]]
 Observer = Callable[[Event], None]
@@ -175,6 +178,8 @@ class Endpoint(DatagramReceiver):
 
         A wake-up of the loop costs more than most timers do: those that are due within a few milliseconds share one.
         """
+        if self._timer is not None and self._timer_at <= self.now + SHORTEST_TIMER:
+            return
         deadline = self.stack.deadline()
         if deadline is None:
             return
