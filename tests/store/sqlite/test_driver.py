@@ -115,11 +115,11 @@ async def test_others_work_beside_the_one_that_serves(path: Path, access: Access
 async def test_only_the_one_that_serves_tidies_up_the_log(path: Path, access: Access) -> None:
     """What the others know of the location is out of date: they would bring back what has been removed."""
     serving = await open_sqlite(path)
+    await serving.location.replace(BOB, rows("sip:b@1"), (), NOW)
     previous: BindingRows = ()
     for number in range(50):
         await serving.location.replace(ALICE, (row("sip:a@1", cseq=number),), previous, NOW)
         previous = (row("sip:a@1", cseq=number),)
-    await serving.location.replace(BOB, rows("sip:b@1"), (), NOW)
     beside = await open_sqlite(path, access=access, slack=0)
     await serving.location.replace(BOB, (), rows("sip:b@1"), NOW)
     for number in range(30):

@@ -7,7 +7,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,6 +123,47 @@ def test_where_no_write_ahead_log_is_possible() -> None:
     """An in-memory database stands for a file system without shared memory: both stay in another mode."""
     with pytest.raises(StoreError, match="no shared memory"):
         connect(Path(":memory:"), patience=0.0)
+
+
+class Contended(sqlite3.Connection):
+    """A file that others are opening for the first time: SQLite says so at once, and does not wait as it does else."""
+
+    refusals = 0
+    code = sqlite3.SQLITE_BUSY
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        if "journal_mode" in sql and Contended.refusals:
+            Contended.refusals -= 1
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = Contended.code
+            raise error
+        return super().execute(sql, *parameters)
+
+
+@pytest.mark.parametrize(
+    ("refusals", "code", "patience", "opens"),
+    [
+        (3, sqlite3.SQLITE_BUSY, 30.0, True),
+        (1, sqlite3.SQLITE_BUSY, 0.0, False),
+        (1, sqlite3.SQLITE_IOERR, 30.0, False),
+    ],
+    ids=["patience", "none", "another error"],
+)
+def test_processes_that_open_a_new_file_at_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch, refusals: int, code: int, patience: float, opens: bool
+) -> None:
+    """Seen about once in a hundred times when four processes race for it, too seldom for a test: here it is played."""
+    create_file(path)
+    monkeypatch.setattr(Contended, "refusals", refusals)
+    monkeypatch.setattr(Contended, "code", code)
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Contended))
+    if opens:
+        with closing(connect(path, patience=patience)) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    else:
+        with pytest.raises(StoreError, match=r"ringback\.db cannot be opened: database is locked"):
+            connect(path, patience=patience)
+    assert Contended.refusals == 0
 
 
 # --- Bringing it up to date -----------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ location (see `log`), and says so by a lock on `DATA/ringback.db-owner` that end
 import fcntl
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Final, Literal
 
@@ -51,6 +52,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
 CHECKPOINT_PAGES: Final = 4000
 # What the write-ahead log may keep of the disk after a burst, in octets.
 LOG_SIZE_LIMIT: Final = 64 * 1024 * 1024
+# Seconds between two attempts to change the mode of a file that others are opening.
+BUSY_PAUSE: Final = 0.002
 
 
 def create_file(path: Path) -> None:
@@ -99,7 +102,7 @@ def connect(path: Path, *, patience: float, synchronous: Synchronous = "FULL") -
     try:
         connection = sqlite3.connect(path, timeout=patience, isolation_level=None)
         try:
-            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            mode = _enter_wal(connection, patience)
             if mode != "wal":
                 raise StoreError(f"{path}: this file system has no shared memory, which the write-ahead log needs")
             connection.execute(f"PRAGMA synchronous = {synchronous}")
@@ -111,6 +114,25 @@ def connect(path: Path, *, patience: float, synchronous: Synchronous = "FULL") -
     except sqlite3.Error as error:
         raise StoreError(f"{path} cannot be opened: {error}") from error
     return connection
+
+
+def _enter_wal(connection: sqlite3.Connection, patience: float) -> str:
+    """Ask for the write-ahead log; the mode that the file is in now. Raises sqlite3.Error.
+
+    To change the mode of a new file SQLite needs it for itself, and does not wait where two that want it would wait for
+    each other: it says at once that the file is locked, whatever the patience.
+    """
+    until = time.monotonic() + patience
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(BUSY_PAUSE)
+        else:
+            assert isinstance(mode, str)
+            return mode
 
 
 def migrate(connection: sqlite3.Connection) -> None:
