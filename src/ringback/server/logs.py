@@ -129,8 +129,7 @@ class SecurityLog:
         InvalidAccountID          credentials for an account that does not exist
         InvalidPassword           a wrong digest
         ChallengeResponseFailed   a digest with a nonce that is not ours or was used before, or for another request
-        FailedACL                 refused after too many wrong passwords
-        RequestNotAllowed         somebody who is known asks for what is another's
+        FailedACL                 refused after too many wrong passwords, or who is known asks for what is another's
         RequestBadFormat          what could not be read
 
     An address is heard once in `interval` seconds about each event, and all together `most` times in that time; what

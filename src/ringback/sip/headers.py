@@ -1,6 +1,6 @@
 """The headers that steer a message: names, Via, addresses and CSeq (RFC 3261 sections 7.3 and 20).
 
-Here stands what the transaction layer and a proxy read of every message. The other headers are in `values`.
+Here stands what the transaction layer and a proxy read of every message. All others are read by their name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ringback.sip.grammar import (
 from ringback.sip.uri import Uri, parse_host_port, parse_uri
 
 #: The headers that decide how a message is handled and of which it holds at most one (7.3.1): one bit for each. A
-#: second Subject, Server or Date is left to `validation`: "Any other components, well-formed or not, SHOULD be ignored
+#: second Subject, Server or Date is let pass: "Any other components, well-formed or not, SHOULD be ignored
 #: and remain unchanged when the message is forwarded" (16.3 step 1).
 SINGLE_NAMES: Final = (
     "from",

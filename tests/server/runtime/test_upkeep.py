@@ -6,7 +6,7 @@ from typing import Any
 
 from ringback.errors import StoreError
 from ringback.server.location import Registrar, Served, binding_policy
-from ringback.server.runtime.upkeep import CLOSED_AT_ONCE, SWEEP_ROUND, SWEEP_STEP, Upkeep
+from ringback.server.runtime.upkeep import CLOSED_AT_ONCE, FLOOD_INTERVAL, SWEEP_ROUND, SWEEP_STEP, Upkeep
 from ringback.sip.message import Request
 from ringback.sip.parser import parse
 from ringback.sip.route import Self
@@ -29,7 +29,12 @@ class Place:
             self.store.location, served, policy, wall=lambda: asyncio.get_running_loop().time()
         )
         self.logs = Logs()
-        self.upkeep = Upkeep(self.registrar, self.store.location, self.logs.logger)
+        self.floods: list[tuple[str, int]] = []
+        self.upkeep = Upkeep(self.registrar, self.store.location, self.logs.logger, self._take_floods)
+
+    def _take_floods(self) -> list[tuple[str, int]]:
+        taken, self.floods = self.floods, []
+        return taken
 
     async def put(self, user: str, expires: float) -> None:
         row = BindingRow(f"sip:{user}@192.0.2.9", expires)
@@ -101,7 +106,7 @@ class TestSweep:
             async def count(self) -> int:
                 return SWEEP_STEP * SWEEP_ROUND * 2
 
-        upkeep = Upkeep(Counting(), Many(), place.logs.logger)  # type: ignore[arg-type]
+        upkeep = Upkeep(Counting(), Many(), place.logs.logger, list)  # type: ignore[arg-type]
 
         async def main() -> None:
             await upkeep.sweep_some()
@@ -120,7 +125,7 @@ class TestSweep:
                 Failing.calls += 1
                 raise StoreError("disk full")
 
-        upkeep = Upkeep(Failing(), place.store.location, place.logs.logger)  # type: ignore[arg-type]
+        upkeep = Upkeep(Failing(), place.store.location, place.logs.logger, list)  # type: ignore[arg-type]
 
         async def main() -> None:
             await asyncio.sleep(3.5)
@@ -206,7 +211,7 @@ class TestClosed:
                 running -= 1
                 return await closed(flow)
 
-        upkeep = Upkeep(Slow(), place.store.location, place.logs.logger)  # type: ignore[arg-type]
+        upkeep = Upkeep(Slow(), place.store.location, place.logs.logger, list)  # type: ignore[arg-type]
 
         async def main() -> None:
             flows = [await place.register(f"u{number}", number + 1) for number in range(200)]
@@ -232,7 +237,7 @@ class TestClosed:
                     raise StoreError("disk full")
                 return await place.registrar.closed(flow)
 
-        upkeep = Upkeep(Failing(), place.store.location, place.logs.logger)  # type: ignore[arg-type]
+        upkeep = Upkeep(Failing(), place.store.location, place.logs.logger, list)  # type: ignore[arg-type]
 
         async def main() -> None:
             for flow in [await place.register("alice", 1), await place.register("bob", 2)]:
@@ -246,3 +251,19 @@ class TestClosed:
         ]
 
 
+
+
+class TestFloods:
+    def test_a_line_names_those_who_sent_most(self) -> None:
+        place = Place()
+
+        async def main() -> None:
+            place.floods = [(f"192.0.2.{number}", number) for number in range(1, 8)]
+            await asyncio.sleep(FLOOD_INTERVAL - 0.1)
+            assert place.logs.of("messages were dropped: a flood") == []
+            await asyncio.sleep(2 * FLOOD_INTERVAL)
+
+        run(beside(place.upkeep.watch_floods, main()))
+        [entry] = place.logs.of("messages were dropped: a flood")
+        assert (entry["level"], entry["dropped"], entry["sources"]) == ("warning", 28, 7)
+        assert entry["most"] == "192.0.2.7 (7), 192.0.2.6 (6), 192.0.2.5 (5), 192.0.2.4 (4), 192.0.2.3 (3)"

@@ -194,6 +194,7 @@ class Server:
         self.supervisor.start("event loop lag", self.metrics.lag.watch)
         self.supervisor.start("sweep", self.upkeep.sweep)
         self.supervisor.start("closed connections", self.upkeep.let_go)
+        self.supervisor.start("floods", self.upkeep.watch_floods)
         if self.web is not None:
             self.supervisor.start("web", self.web.serve)
             self._resources.push_async_callback(self.web.stop)
@@ -262,7 +263,9 @@ class Server:
         self.endpoint.streams = self.connections
         self.assembly = Assembly(settings, self.storage, element, secret, self.security)
         self.endpoint.admit = self.assembly.flood.admit
-        self.upkeep = Upkeep(self.assembly.registrar, self.storage.location, self.logger)
+        self.upkeep = Upkeep(
+            self.assembly.registrar, self.storage.location, self.logger, lambda: self.assembly.flood.report()
+        )
 
     def _make_resolver(self) -> Resolver:
         servers = [parse_place(text) for text in self.settings.dns.servers]

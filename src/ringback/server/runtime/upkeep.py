@@ -1,9 +1,10 @@
-"""What keeps the location true while nobody asks: expired bindings go, and so do those of connections that are gone."""
+"""What is done while nobody asks: expired bindings go, and those of connections that are gone; floods are told of."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from structlog.typing import FilteringBoundLogger
@@ -22,14 +23,27 @@ SWEEP_ROUND: Final = 300
 SWEEP_STEP: Final = 500
 #: Connections whose end is dealt with at a time.
 CLOSED_AT_ONCE: Final = 64
+#: Seconds between two looks at who floods, and the sources that one line of the log names.
+FLOOD_INTERVAL: Final = 10.0
+FLOODERS_NAMED: Final = 5
 
 
 class Upkeep:
-    """`sweep` and `let_go` run for ever; whoever starts them sees to their crashes."""
+    """`sweep`, `let_go` and `watch_floods` run for ever; whoever starts them sees to their crashes.
 
-    def __init__(self, registrar: Registrar, location: LocationStore, logger: FilteringBoundLogger) -> None:
+    floods  gives the sources whose messages were dropped since it was asked last, and how many of each
+    """
+
+    def __init__(
+        self,
+        registrar: Registrar,
+        location: LocationStore,
+        logger: FilteringBoundLogger,
+        floods: Callable[[], list[tuple[str, int]]],
+    ) -> None:
         self._registrar = registrar
         self._location = location
+        self._floods = floods
         self.logger = logger
         self._closed: deque[Flow] = deque()
         self._filled = asyncio.Event()
@@ -52,6 +66,20 @@ class Upkeep:
                     if isinstance(outcome, BaseException):
                         # They are found out to be unreachable when they are used.
                         self.logger.warning("bindings of a closed connection are still there", error=str(outcome))
+
+    async def watch_floods(self) -> None:
+        """Log a line when messages were dropped: those who sent most, or in whose name most was sent."""
+        while True:
+            await asyncio.sleep(FLOOD_INTERVAL)
+            found = sorted(self._floods(), key=lambda flood: flood[1], reverse=True)
+            if found:
+                named = [f"{host} ({count})" for host, count in found[:FLOODERS_NAMED]]
+                self.logger.warning(
+                    "messages were dropped: a flood",
+                    dropped=sum(count for _, count in found),
+                    sources=len(found),
+                    most=", ".join(named),
+                )
 
     async def sweep(self) -> None:
         """Remove expired bindings, a few at a time, all within a few minutes."""
