@@ -13,6 +13,7 @@ import pytest
 
 from ringback.errors import StoreError
 from ringback.net.endpoint import Endpoint
+from ringback.net.udp import UdpSocket
 from ringback.sip.message import Request, build_request
 from ringback.sip.parser import parse
 from ringback.sip.plan import Plan, Stage
@@ -71,14 +72,19 @@ class Wire:
         self.sent: list[tuple[bytes, Flow, str]] = []
         self.broken = False
 
-    def send(self, data: bytes, *where: Any) -> bool:
+    def send(self, data: bytes, flow: Flow, key: str = "") -> bool:
+        """As the connections do."""
         if self.broken:
             return False
-        if isinstance(where[0], Flow):
-            self.sent.append((data, where[0], where[1]))
-        else:
-            self.sent.append((data, Flow("UDP", UDP, *where), ""))
+        self.sent.append((data, flow, key))
         return True
+
+    def sendto(self, data: bytes, address: tuple[str, int]) -> int:
+        """As the kernel's socket does."""
+        if self.broken:
+            raise OSError("broken")
+        self.sent.append((data, Flow("UDP", UDP, *address), ""))
+        return len(data)
 
     def take(self) -> list[tuple[bytes, Flow, str]]:
         sent, self.sent = self.sent, []
@@ -102,7 +108,7 @@ class World:
         self.names: dict[str, list[Flow]] = {}
         self.endpoint = Endpoint(self.stack, self.loop, self.application, self.locate)  # type: ignore[arg-type]
         self.wire = Wire()
-        self.endpoint.sockets = {UDP: self.wire}  # type: ignore[dict-item]
+        self.endpoint.sockets = {UDP: UdpSocket(UDP, self.wire, self.endpoint)}  # type: ignore[arg-type]
         self.endpoint.streams = self.wire
         self.handler: Handler = handler or self.answer
         self.handled: list[str] = []
@@ -385,7 +391,8 @@ async def test_what_a_handler_waits_for_is_cancelled_by_another(late: bool) -> N
 async def test_the_flow_says_which_socket() -> None:
     world = World()
     other = Wire()
-    world.endpoint.sockets["udp:192.0.2.2:5060"] = other  # type: ignore[assignment]
+    socket = UdpSocket("udp:192.0.2.2:5060", other, world.endpoint)  # type: ignore[arg-type]
+    world.endpoint.sockets["udp:192.0.2.2:5060"] = socket
     world.receive(request("1"), Flow("UDP", "udp:192.0.2.2:5060", "198.51.100.7", 5060))
     world.endpoint.message(request("2", transport="TCP"), Flow("TCP", TCP, "198.51.100.7", 40000, 7))
     [(_, flow, _)] = other.take()

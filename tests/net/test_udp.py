@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from ringback.net.stun import binding_response
-from ringback.net.udp import SOCKET_BUFFER, DatagramReceiver, UdpSocket, bind_udp
+from ringback.net.udp import SOCKET_BUFFER, UdpSocket, bind_udp
 from ringback.sip.transport import Flow
 from tests.net.stream_kit import PATIENCE, message
 
@@ -16,7 +16,7 @@ BINDING_REQUEST = bytes.fromhex("000100002112a442") + b"transaction!"
 BOTH = pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 
 
-class Upward(DatagramReceiver):
+class Upward:
     """Stands where the endpoint stands; `told` is the order of what it was told."""
 
     def __init__(self) -> None:
@@ -249,14 +249,6 @@ async def test_after_the_end() -> None:
         assert counts(udp) == (0, 0, 1)
         # Its port is free.
         bind_udp(*peer.there).close()
-
-
-def test_a_receiver_has_to_say_what_it_does() -> None:
-    receiver = DatagramReceiver()
-    with pytest.raises(TypeError):
-        receiver.datagram(b"", Flow("UDP", "", "127.0.0.1", 5060))
-    with pytest.raises(TypeError):
-        receiver.turn()
 
 
 class TestBinding:

@@ -17,6 +17,7 @@ from ringback.sip.outbound import encode_flow_token
 from ringback.sip.parser import parse
 from ringback.sip.transport import Flow
 from ringback.sip.uri import Uri, parse_uri
+from ringback.store.base import BindingRow
 
 NOW = 1_800_000_000.0
 AOR = parse_uri("sip:alice@example.org")
@@ -84,7 +85,7 @@ def events(outcome: Outcome) -> list[tuple[str, str]]:
 
 
 def state(rows: list[Binding]) -> list[tuple[object, ...]]:
-    return [tuple(getattr(row, name) for name in Binding.__slots__) for row in rows]
+    return [tuple(getattr(row, name) for name in BindingRow.__struct_fields__) for row in rows]
 
 
 A, B, C = "<sip:a@192.0.2.4>", "<sip:b@192.0.2.4>", "<sip:c@192.0.2.4>"

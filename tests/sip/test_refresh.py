@@ -13,6 +13,7 @@ from ringback.sip.refresh import refresh
 from ringback.sip.registrar import Binding, Outcome, Policy
 from ringback.sip.transport import Flow
 from ringback.sip.uri import parse_uri
+from ringback.store.base import BindingRow
 
 NOW = 1_800_000_000.0
 AOR = parse_uri("sip:alice@example.org")
@@ -39,7 +40,7 @@ def binding(contact: str = CONTACT) -> Binding:
 
 def flat(outcome: Outcome) -> tuple[object, ...]:
     def fields(row: Binding) -> tuple[object, ...]:
-        return tuple(getattr(row, name) for name in Binding.__slots__)
+        return tuple(getattr(row, name) for name in BindingRow.__struct_fields__)
 
     changes = [(change.event, fields(change.binding)) for change in outcome.changes]
     return (outcome.status, outcome.reason, outcome.headers, [fields(row) for row in outcome.rows], changes)

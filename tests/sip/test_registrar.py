@@ -18,6 +18,7 @@ from ringback.sip.registrar import (
     seconds,
 )
 from ringback.sip.transport import Flow
+from ringback.store.base import BindingRow
 
 INSTANCE = "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
 
@@ -123,7 +124,7 @@ def test_the_new_epoch_of_a_binding_changes_nothing_else() -> None:
     fields = ("sip:a@h", 5.0, 3, "call", 7, "urn:x:1", 2, ("<sip:p;lr>",), "flow", "udp:x", ";audio", "agent", 11, 1.5)
     binding = Binding(*fields)
     copy = binding.with_epoch(12)
-    changed = [name for name in Binding.__slots__ if getattr(copy, name) != getattr(binding, name)]
+    changed = [name for name in BindingRow.__struct_fields__ if getattr(copy, name) != getattr(binding, name)]
     assert changed == ["gruu"]
     assert (binding.gruu, copy.gruu) == (11, 12)
 

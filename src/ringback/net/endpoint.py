@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Final, Protocol
 
-from ringback.net.udp import DatagramReceiver, UdpSocket
+from ringback.net.udp import UdpSocket
 from ringback.sip.message import Request
 from ringback.sip.stack import Answered, Asked, Cancelled, Event, Incoming, Malformed, Settled, Stack
 from ringback.sip.transaction import Transaction
@@ -40,7 +40,7 @@ Tap = Callable[[bool, bytes, Flow, float], None]
 Admission = Callable[[str, float], bool]
 
 
-class Endpoint(DatagramReceiver):
+class Endpoint:
     """One SIP element on the wire.
 
     application  called with each new request; a coroutine function

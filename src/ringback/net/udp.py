@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Final
+from typing import Final, Protocol
 
 from ringback.net.stun import binding_response
 from ringback.sip.transport import Flow
@@ -21,16 +21,16 @@ from ringback.sip.transport import Flow
 SOCKET_BUFFER: Final = 4 * 1024 * 1024
 
 
-class DatagramReceiver:
+class DatagramReceiver(Protocol):
     """What a socket hands its datagrams to."""
 
     def datagram(self, data: bytes, flow: Flow) -> None:
         """One datagram that is neither a keep-alive nor STUN has come."""
-        raise TypeError("a receiver says what it does with a datagram")
+        ...
 
     def turn(self) -> None:
         """The datagram was handed over: send and tell what it led to."""
-        raise TypeError("a receiver says what it does after a datagram")
+        ...
 
 
 class UdpSocket:
