@@ -439,7 +439,7 @@ async def test_what_cannot_be_sent_fails_its_transaction(how: str) -> None:
     assert world.endpoint.failures == (1 if how == "no streams" else 2)
     assert world.wire.starts() == ([FAILED] if how == "no streams" else [])
     world.wire.broken = False
-    world.endpoint.sockets = {UDP: world.wire}  # type: ignore[dict-item]
+    world.endpoint.sockets = {UDP: UdpSocket(UDP, world.wire, world.endpoint)}  # type: ignore[arg-type]
     assert world.receive(request()) == [FAILED]
 
 

@@ -48,7 +48,7 @@ async def test_status(server: Server, control: Path) -> None:
         "listening": server.places,
         "web": None,
         "data": str(control.parent),
-        "tasks": ["closed connections", "event loop lag", "floods", "sweep"],
+        "tasks": ["closed connections", "collector", "event loop lag", "floods", "sweep"],
         "watchers": 0,
     }
 

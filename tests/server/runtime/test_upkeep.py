@@ -1,12 +1,24 @@
 """Expired bindings go, and those of connections that are gone; on a virtual clock."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import pytest
+
 from ringback.errors import StoreError
 from ringback.server.location import Registrar, Served, binding_policy
-from ringback.server.runtime.upkeep import CLOSED_AT_ONCE, FLOOD_INTERVAL, SWEEP_ROUND, SWEEP_STEP, Upkeep
+from ringback.server.runtime.upkeep import (
+    CALM,
+    CLOSED_AT_ONCE,
+    COLLECT_INTERVAL,
+    FLOOD_INTERVAL,
+    SWEEP_ROUND,
+    SWEEP_STEP,
+    Upkeep,
+)
 from ringback.sip.message import Request
 from ringback.sip.parser import parse
 from ringback.sip.route import Self
@@ -30,7 +42,10 @@ class Place:
         )
         self.logs = Logs()
         self.floods: list[tuple[str, int]] = []
-        self.upkeep = Upkeep(self.registrar, self.store.location, self.logs.logger, self._take_floods)
+        self.running = 0
+        self.upkeep = Upkeep(
+            self.registrar, self.store.location, self.logs.logger, self._take_floods, lambda: self.running
+        )
 
     def _take_floods(self) -> list[tuple[str, int]]:
         taken, self.floods = self.floods, []
@@ -106,7 +121,7 @@ class TestSweep:
             async def count(self) -> int:
                 return SWEEP_STEP * SWEEP_ROUND * 2
 
-        upkeep = Upkeep(Counting(), Many(), place.logs.logger, list)  # type: ignore[arg-type]
+        upkeep = Upkeep(Counting(), Many(), place.logs.logger, list, int)  # type: ignore[arg-type]
 
         async def main() -> None:
             await upkeep.sweep_some()
@@ -125,7 +140,7 @@ class TestSweep:
                 Failing.calls += 1
                 raise StoreError("disk full")
 
-        upkeep = Upkeep(Failing(), place.store.location, place.logs.logger, list)  # type: ignore[arg-type]
+        upkeep = Upkeep(Failing(), place.store.location, place.logs.logger, list, int)  # type: ignore[arg-type]
 
         async def main() -> None:
             await asyncio.sleep(3.5)
@@ -211,7 +226,7 @@ class TestClosed:
                 running -= 1
                 return await closed(flow)
 
-        upkeep = Upkeep(Slow(), place.store.location, place.logs.logger, list)  # type: ignore[arg-type]
+        upkeep = Upkeep(Slow(), place.store.location, place.logs.logger, list, int)  # type: ignore[arg-type]
 
         async def main() -> None:
             flows = [await place.register(f"u{number}", number + 1) for number in range(200)]
@@ -237,7 +252,7 @@ class TestClosed:
                     raise StoreError("disk full")
                 return await place.registrar.closed(flow)
 
-        upkeep = Upkeep(Failing(), place.store.location, place.logs.logger, list)  # type: ignore[arg-type]
+        upkeep = Upkeep(Failing(), place.store.location, place.logs.logger, list, int)  # type: ignore[arg-type]
 
         async def main() -> None:
             for flow in [await place.register("alice", 1), await place.register("bob", 2)]:
@@ -267,3 +282,30 @@ class TestFloods:
         [entry] = place.logs.of("messages were dropped: a flood")
         assert (entry["level"], entry["dropped"], entry["sources"]) == ("warning", 28, 7)
         assert entry["most"] == "192.0.2.7 (7), 192.0.2.6 (6), 192.0.2.5 (5), 192.0.2.4 (4), 192.0.2.3 (3)"
+
+
+class _Knot:
+    """Holds itself: only the collector frees it."""
+
+    def __init__(self) -> None:
+        self.self = self
+
+
+class TestCollect:
+    @pytest.mark.parametrize(("running", "freed"), [(CALM, True), (CALM + 1, False)])
+    def test_old_cycles_go_in_calm_moments(self, running: int, freed: bool) -> None:
+        place = Place()
+        place.running = running
+
+        async def main() -> None:
+            gc.disable()
+            try:
+                knot = weakref.ref(_Knot())
+                await asyncio.sleep(COLLECT_INTERVAL - 1.0)
+                assert knot() is not None
+                await asyncio.sleep(2.0)
+                assert (knot() is None) == freed
+            finally:
+                gc.enable()
+
+        run(beside(place.upkeep.collect, main()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -26,12 +27,17 @@ CLOSED_AT_ONCE: Final = 64
 #: Seconds between two looks at who floods, and the sources that one line of the log names.
 FLOOD_INTERVAL: Final = 10.0
 FLOODERS_NAMED: Final = 5
+#: Seconds between two moments at which everything may be collected, and the transactions that may run then: walking
+#: what so many hold takes a few milliseconds.
+COLLECT_INTERVAL: Final = 60.0
+CALM: Final = 1000
 
 
 class Upkeep:
-    """`sweep`, `let_go` and `watch_floods` run for ever; whoever starts them sees to their crashes.
+    """`sweep`, `let_go`, `watch_floods` and `collect` run for ever; whoever starts them sees to their crashes.
 
-    floods  gives the sources whose messages were dropped since it was asked last, and how many of each
+    floods   gives the sources whose messages were dropped since it was asked last, and how many of each
+    running  how many transactions run
     """
 
     def __init__(
@@ -40,10 +46,12 @@ class Upkeep:
         location: LocationStore,
         logger: FilteringBoundLogger,
         floods: Callable[[], list[tuple[str, int]]],
+        running: Callable[[], int],
     ) -> None:
         self._registrar = registrar
         self._location = location
         self._floods = floods
+        self._running = running
         self.logger = logger
         self._closed: deque[Flow] = deque()
         self._filled = asyncio.Event()
@@ -80,6 +88,13 @@ class Upkeep:
                     sources=len(found),
                     most=", ".join(named),
                 )
+
+    async def collect(self) -> None:
+        """Collect the cycles that have grown old, in calm moments: under load that would stall all calls."""
+        while True:
+            await asyncio.sleep(COLLECT_INTERVAL)
+            if self._running() <= CALM:
+                gc.collect()
 
     async def sweep(self) -> None:
         """Remove expired bindings, a few at a time, all within a few minutes."""
