@@ -11,6 +11,7 @@ from pathlib import Path
 from bench.process import BenchError, Child
 
 SCENARIOS = Path(__file__).parent / "scenarios"
+DOMAIN = "bench.example"
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ class Caller:
         # A proxy of several processes may let the 180 overtake the 200: no failure while the scenario pauses.
         command += ["-pause_msg_ign"]
         command += ["-trace_err", "-error_file", "uac_errors.log"]
+        # Credentials are made for the Request-URI of the scenarios, and not for the server's address as sipp would.
+        command += ["-auth_uri", DOMAIN]
         for name, value in (keys or {}).items():
             command += ["-key", name, value]
         self.began = time.monotonic()

@@ -14,9 +14,9 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from bench.process import BenchError, Child, Memory, cpu_seconds, memory
+from bench.sipp import DOMAIN
 
 HERE = Path(__file__).parent
-DOMAIN = "bench.example"
 KAMAILIO_SCHEMA = Path("/usr/share/kamailio/db_sqlite")
 
 
