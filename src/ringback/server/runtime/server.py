@@ -69,8 +69,8 @@ LIVE: Final[Mapping[str, tuple[str, ...]]] = {
 #: Seconds until a caller may try again whose call came while the server was ending.
 RETRY_AFTER: Final = 30
 #: Thresholds of the cycle collector. A transaction is walked when it is young, twice, and not again in the half minute
-#: that it lives: with 1,000 calls a second a full collection takes a fifth of a second. `Upkeep.collect` does it in
-#: calm moments.
+#: that it lives: a full collection stalls all calls for as long as it takes to walk what all of them hold.
+#: `Upkeep.collect` does it in calm moments.
 COLLECTOR: Final = (20_000, 10, 1_000_000)
 #: Seconds between two looks at what still runs while the server ends.
 DRAIN_INTERVAL: Final = 0.05

@@ -27,8 +27,8 @@ CLOSED_AT_ONCE: Final = 64
 #: Seconds between two looks at who floods, and the sources that one line of the log names.
 FLOOD_INTERVAL: Final = 10.0
 FLOODERS_NAMED: Final = 5
-#: Seconds between two moments at which everything may be collected, and the transactions that may run then: walking
-#: what so many hold takes a few milliseconds.
+#: Seconds between two moments at which everything may be collected, and the most transactions that may run then: what
+#: has to be walked grows with them.
 COLLECT_INTERVAL: Final = 60.0
 CALM: Final = 1000
 
@@ -90,7 +90,10 @@ class Upkeep:
                 )
 
     async def collect(self) -> None:
-        """Collect the cycles that have grown old, in calm moments: under load that would stall all calls."""
+        """Collect the cycles that have grown old, in calm moments: under load that would stall all calls.
+
+        As long as there is no calm moment they stay.
+        """
         while True:
             await asyncio.sleep(COLLECT_INTERVAL)
             if self._running() <= CALM:
