@@ -1,9 +1,7 @@
 # The targets that people use: venv run test check bench fuzz clean. Each sets up .venv the first time.
 
-# The first interpreter that Ringback supports; `make PYTHON=python3.12` chooses another.
-PYTHON = $(shell for candidate in python3 python3.13 python3.12 python3.11; do \
-	$$candidate -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
-	&& echo $$candidate && break; done)
+# `make PYTHON=python3.12` chooses the interpreter; asked for only when .venv is made.
+PYTHON = $(shell scripts/choose_python.sh python3 /usr/bin/python3 python3.13 python3.12 python3.11)
 BIN = .venv/bin
 PYTEST = $(BIN)/python -m pytest
 FUZZ_SECONDS ?= 60
@@ -16,8 +14,9 @@ venv: .venv/installed
 
 # Where there is no uvloop, asyncio's own event loop serves.
 .venv/installed: pyproject.toml
-	@test -x $(BIN)/python || test -n "$(PYTHON)" || { echo "Ringback needs Python 3.11, 3.12 or 3.13." >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/python || { python="$(PYTHON)"; \
+		test -n "$$python" || { echo "Ringback needs Python 3.11, 3.12 or 3.13, with venv." >&2; exit 1; }; \
+		echo "$$python -m venv .venv"; "$$python" -m venv .venv; }
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[speed,dev]' || $(BIN)/python -m pip install --quiet -e '.[dev]'
 	@touch $@

@@ -182,7 +182,9 @@ class World:
 
     @staticmethod
     def finish(coroutine: object) -> None:
-        """Run a coroutine to its end, which it has to reach without waiting for anything."""
+        """Run a coroutine to its end, which it has to reach without waiting for anything; None has reached it."""
+        if coroutine is None:
+            return
         try:
             coroutine.send(None)  # type: ignore[attr-defined]
         except StopIteration:

@@ -33,7 +33,7 @@ TIMER_GRAIN: Final = 0.01
 #: are shorter (0 s): nobody waits for those.
 SHORTEST_TIMER: Final = 0.2
 
-Application = Callable[[Incoming], Coroutine[Any, Any, None]]
+Application = Callable[[Incoming], Coroutine[Any, Any, None] | None]
 Observer = Callable[[Event], None]
 Locator = Callable[[Uri], Awaitable[list[Flow]]]
 Tap = Callable[[bool, bytes, Flow, float], None]
@@ -43,7 +43,7 @@ Admission = Callable[[str, float], bool]
 class Endpoint:
     """One SIP element on the wire.
 
-    application  called with each new request; a coroutine function
+    application  called with each new request; returns a coroutine when it could not do everything at once
     locate       where a URI leads (RFC 3263): awaited with the URI, gives flows in order
     observer     told of every other event, or None
     tap          told of every message: (received, octets, flow, when), or None
@@ -163,7 +163,13 @@ class Endpoint:
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, Incoming):
-            self._step(self.application(event), event)
+            try:
+                rest = self.application(event)
+            except Exception as error:
+                self._crashed(error, event)
+                return
+            if rest is not None:
+                self._step(rest, event)
         elif isinstance(event, Asked):
             self._step(self._ask(event), None)
         elif isinstance(event, Answered):

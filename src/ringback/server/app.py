@@ -1,8 +1,10 @@
 """The server as an onion of callables with one signature.
 
-An `Application` is a coroutine function that takes a `ServerTransaction` and sees to it that it is answered or
-forwarded. A layer takes an application and gives another that does something before it, or instead of it. `compose`
-puts the layers around the handler, the first one outermost.
+An `Application` takes a `ServerTransaction` and sees to it that it is answered or forwarded. What can be done at once
+it does, and returns None; else it returns a coroutine that does the rest when what it waits for has come: most requests
+need none, and a coroutine a layer costs more than the layers do. A coroutine function is an application, too. A layer
+takes an application and gives another that does something before it, or instead of it. `compose` puts the layers around
+the handler, the first one outermost.
 """
 
 from __future__ import annotations
@@ -63,7 +65,9 @@ class ServerTransaction:
             self.stack.forward(self.server, self.request, self.flow, plan, self.now)
 
 
-Application = Callable[[ServerTransaction], Coroutine[Any, Any, None]]
+#: What is left of a request's handling: None when nothing is.
+Rest = Coroutine[Any, Any, None] | None
+Application = Callable[[ServerTransaction], Rest]
 Layer = Callable[[Application], Application]
 
 
@@ -84,11 +88,23 @@ class Errors:
     def __init__(self, inner: Application) -> None:
         self.inner: Application = inner
 
-    async def __call__(self, transaction: ServerTransaction) -> None:
+    def __call__(self, transaction: ServerTransaction) -> Rest:
         """Run the inner application; a ParseError becomes a response."""
         try:
-            await self.inner(transaction)
+            rest = self.inner(transaction)
         except ParseError as error:
-            text = str(error).replace("\\", "").replace('"', "'")[:120]
-            headers = [("Warning", f'399 ringback "{text}"')]
-            refuse(transaction, error.status, headers=headers, why=str(error))
+            _unreadable(transaction, error)
+            return None
+        return None if rest is None else _guarded(transaction, rest)
+
+
+async def _guarded(transaction: ServerTransaction, rest: Coroutine[Any, Any, None]) -> None:
+    try:
+        await rest
+    except ParseError as error:
+        _unreadable(transaction, error)
+
+
+def _unreadable(transaction: ServerTransaction, error: ParseError) -> None:
+    text = str(error).replace("\\", "").replace('"', "'")[:120]
+    refuse(transaction, error.status, headers=[("Warning", f'399 ringback "{text}"')], why=str(error))

@@ -22,6 +22,10 @@ class Stage:
         self.seconds: float = seconds
 
 
+#: Where somebody is reached now: [] when nowhere, None when there is no such user.
+Found = list[Stage] | None
+
+
 class Plan:
     """Stages of targets, and how the request is forwarded to them.
 

@@ -14,7 +14,7 @@ SUPPORTED: Final = "path, outbound, gruu"
 _UNDERSTOOD: Final = frozenset(SUPPORTED.split(", "))
 
 
-async def options(transaction: ServerTransaction) -> None:
+def options(transaction: ServerTransaction) -> None:
     """Say what this element can do (11.2): "Allow, Accept, Accept-Encoding, Accept-Language, and Supported"."""
     unknown = [tag for tag in transaction.request.option_tags("require") if tag.lower() not in _UNDERSTOOD]
     if unknown:

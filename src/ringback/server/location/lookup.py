@@ -7,17 +7,26 @@ proxy MUST NOT populate the target set with more than one contact with the same 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from ringback.server.location.registrar import opens_anew
 from ringback.server.location.served import Served
 from ringback.sip.gruu import Gruus, canonical_instance, is_gruu
 from ringback.sip.message import Request
 from ringback.sip.outbound import decode_flow_token
-from ringback.sip.plan import Stage
+from ringback.sip.plan import Found, Stage
 from ringback.sip.target import Target
 from ringback.sip.uri import Uri
-from ringback.store.base import AccountStore, BindingRow, BindingRows, LocationStore
+from ringback.store.base import (
+    AccountRow,
+    AccountStore,
+    BindingRow,
+    BindingRows,
+    EmbeddedAccounts,
+    EmbeddedLocation,
+    LocationStore,
+)
 
 
 class Lookup:
@@ -30,7 +39,7 @@ class Lookup:
     accounts  who there is: others than those and the registered are unknown; None, and nobody is
     """
 
-    __slots__ = ("_gruus", "accounts", "secret", "served", "store", "wall")
+    __slots__ = ("_accounts", "_gruus", "_location", "accounts", "secret", "served", "store", "wall")
 
     def __init__(
         self,
@@ -46,9 +55,11 @@ class Lookup:
         self.wall: Callable[[], float] = wall
         self.accounts: AccountStore | None = accounts
         self._gruus: Gruus = Gruus(secret)
+        self._location: EmbeddedLocation | None = store if isinstance(store, EmbeddedLocation) else None
+        self._accounts: EmbeddedAccounts | None = accounts if isinstance(accounts, EmbeddedAccounts) else None
 
-    async def stages(self, aor: str, uri: Uri, request: Request, now: float) -> list[Stage] | None:
-        """Where a request for `uri` goes, in the order to be tried.
+    def stages(self, aor: str, uri: Uri, request: Request, now: float) -> Found | Coroutine[Any, Any, Found]:
+        """Where a request for `uri` goes, in the order to be tried; or what to await for it.
 
         [] means that the user is reached nowhere now (480), None that there is no such user or URI (404). `aor` and
         `now` are not needed: the address of record follows from the URI, and bindings end by the wall clock. Raises
@@ -56,19 +67,30 @@ class Lookup:
         """
         wall = self.wall()
         if is_gruu(uri):
-            return await self._instance(uri, request, wall)
+            return self._instance(uri, request, wall)
         key = self.served.key(uri) or aor
-        rows = await self.store.bindings(key, wall)
-        if not rows and self.accounts is not None:
-            # 21.4.5: 404 is for "definitive information that the user does not exist"; 21.4.18: 480 for one who is
-            # known and "does not currently have a valid forwarding location".
-            user, _, domain = key.rpartition("@")
-            account = await self.accounts.get(user, domain)
-            if account is None or not account.enabled:
-                return None
-        return stages_of(rows, self.secret)
+        if self._location is None:
+            return self._fetched(key, wall)
+        rows = self._location.peek(key, wall)
+        if rows or self.accounts is None:
+            return stages_of(rows, self.secret)
+        user, _, domain = key.rpartition("@")
+        if self._accounts is None:
+            return self._nowhere(self.accounts, user, domain)
+        return _where_nothing_is(self._accounts.peek(user, domain))
 
-    async def _instance(self, uri: Uri, request: Request, wall: float) -> list[Stage] | None:
+    async def _fetched(self, key: str, wall: float) -> Found:
+        """The stages of an address of record that another process keeps."""
+        rows = await self.store.bindings(key, wall)
+        if rows or self.accounts is None:
+            return stages_of(rows, self.secret)
+        user, _, domain = key.rpartition("@")
+        return await self._nowhere(self.accounts, user, domain)
+
+    async def _nowhere(self, accounts: AccountStore, user: str, domain: str) -> Found:
+        return _where_nothing_is(await accounts.get(user, domain))
+
+    async def _instance(self, uri: Uri, request: Request, wall: float) -> Found:
         """The stages for a GRUU."""
         gruu = self._gruus.resolve(uri)
         domain = self.served.domain_of(uri)
@@ -86,6 +108,15 @@ class Lookup:
         # "If the received request has Route header field values beyond the one pointing to the authoritative proxy
         # itself …, the Path URI MUST be discarded." Ours has been taken off already.
         return stages_of(rows, self.secret, "route" not in request.names)
+
+
+def _where_nothing_is(account: AccountRow | None) -> Found:
+    """What is said of a user without bindings.
+
+    21.4.5: 404 is for "definitive information that the user does not exist"; 21.4.18: 480 for one who is known and
+    "does not currently have a valid forwarding location".
+    """
+    return [] if account is not None and account.enabled else None
 
 
 def stages_of(rows: BindingRows, secret: bytes, use_path: bool = True) -> list[Stage]:

@@ -12,7 +12,7 @@ from email.utils import formatdate
 from typing import Final
 
 from ringback.errors import ParseError, StoreConflict, StoreError
-from ringback.server.app import ServerTransaction
+from ringback.server.app import Rest, ServerTransaction
 from ringback.server.location.served import Served
 from ringback.sip.binding import Binding, Change, Outcome, Policy, apply
 from ringback.sip.gruu import Gruus
@@ -64,8 +64,11 @@ class Registrar:
         #: Number of a connection to the addresses of record that were registered over it.
         self._connections: dict[int, set[str]] = {}
 
-    async def __call__(self, transaction: ServerTransaction) -> None:
+    def __call__(self, transaction: ServerTransaction) -> Rest:
         """Answer one REGISTER."""
+        return self._answer(transaction)
+
+    async def _answer(self, transaction: ServerTransaction) -> None:
         user = "" if transaction.trusted else transaction.user
         outcome = await self.register(transaction.request, transaction.flow, user)
         transaction.respond(outcome.status, outcome.reason, outcome.headers, why=outcome.why)

@@ -8,7 +8,7 @@ import logging
 import secrets
 import signal
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -23,7 +23,7 @@ from ringback.net.resolver import Resolver
 from ringback.net.streams import Connections
 from ringback.net.tls import ClientTls, ServerTls
 from ringback.server.accounts import weak_accounts
-from ringback.server.app import ServerTransaction
+from ringback.server.app import Rest, ServerTransaction
 from ringback.server.config import load
 from ringback.server.control import ControlServer
 from ringback.server.logs import Bridge, SecurityLog, make_logger
@@ -303,7 +303,7 @@ class Server:
 
     # requests --------------------------------------------------------------------------------------------------------
 
-    def _enter(self, incoming: Incoming) -> Coroutine[Any, Any, None]:
+    def _enter(self, incoming: Incoming) -> Rest:
         """What the endpoint calls with each new request."""
         method = incoming.request.method
         if method in self.requests:
@@ -322,7 +322,9 @@ class Server:
         if ending and request.method == "INVITE" and not request.to_tag:
             transaction.respond(503, headers=[("Retry-After", str(RETRY_AFTER))], why="the server is ending")
         else:
-            await self.assembly.application(transaction)
+            rest = self.assembly.application(transaction)
+            if rest is not None:
+                await rest
         if transaction.decisions:
             self._decided(request, transaction.decisions)
 

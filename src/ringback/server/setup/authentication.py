@@ -28,7 +28,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from ringback.errors import ParseError, StoreError
-from ringback.server.app import Application, ServerTransaction
+from ringback.server.app import Application, Rest, ServerTransaction
 from ringback.server.setup.identity import Domains, Networks, is_anonymous, source_key
 from ringback.server.setup.limits import PasswordGuard
 from ringback.server.stateless import turn_away
@@ -65,6 +65,20 @@ _ASSERTED: Final = frozenset(("p-asserted-identity", "p-preferred-identity", "re
 _TOUCHED: Final = frozenset(("authorization", "proxy-authorization", *_ASSERTED))
 #: As much work for somebody who does not exist as for one who does.
 _NOBODY: Final = (("MD5", ""), ("SHA-256", ""), ("SHA-512-256", ""))
+
+
+class _Proof:
+    """What a sender brings to prove who he is, and the account and the source that it counts for."""
+
+    __slots__ = ("account", "claim", "domain", "realm", "registration", "source")
+
+    def __init__(self, claim: Claim, domain: str, realm: str, registration: bool) -> None:
+        self.claim: Claim = claim
+        self.domain: str = domain
+        self.realm: str = realm
+        self.registration: bool = registration
+        self.account: str = f"{claim.user}@{domain}"
+        self.source: bytes = claim.raw[_BEFORE:-_AFTER]
 
 
 class Authentication:
@@ -139,7 +153,7 @@ class Authentication:
         realms = [realm] if realm else list(self.domains.names)
         self._marks: tuple[str, ...] = tuple([f'realm="{name}"' for name in realms])
 
-    async def __call__(self, transaction: ServerTransaction) -> None:
+    def __call__(self, transaction: ServerTransaction) -> Rest:
         """Let a request on, or answer it."""
         request = transaction.request
         route = transaction.route
@@ -149,12 +163,15 @@ class Authentication:
             route.in_dialog = False
         if self.trusted.contains(transaction.flow.host):
             transaction.trusted = True
-        elif not route.in_dialog and may_challenge(request.method):
-            if not self._is_open(transaction) and not await self._proved(transaction):
-                return
-        if not _TOUCHED.isdisjoint(request.names):
-            self._clean(request, transaction.trusted)
-        await self.inner(transaction)
+        elif not route.in_dialog and may_challenge(request.method) and not self._is_open(transaction):
+            return self._prove(transaction)
+        return self._pass(transaction)
+
+    def _pass(self, transaction: ServerTransaction) -> Rest:
+        """Let a request on, without what must not go on."""
+        if not _TOUCHED.isdisjoint(transaction.request.names):
+            self._clean(transaction.request, transaction.trusted)
+        return self.inner(transaction)
 
     # who may pass without a name -------------------------------------------------------------------------------------
 
@@ -181,8 +198,33 @@ class Authentication:
 
     # proof -----------------------------------------------------------------------------------------------------------
 
-    async def _proved(self, transaction: ServerTransaction) -> bool:
-        """Whether the sender has proved who he is; if not, the request is answered."""
+    def _prove(self, transaction: ServerTransaction) -> Rest:
+        """Let a request on whose sender proves who he is, answer any other."""
+        proof = self._claimed(transaction)
+        if proof is None:
+            return None
+        if self._embedded is None:
+            return self._prove_later(transaction, proof)
+        try:
+            row = self._embedded.peek(proof.claim.user, proof.domain)
+        except StoreError as error:
+            _unknowable(transaction, error)
+            return None
+        return self._pass(transaction) if self._proved(transaction, proof, row) else None
+
+    async def _prove_later(self, transaction: ServerTransaction, proof: _Proof) -> None:
+        try:
+            row = await self.accounts.get(proof.claim.user, proof.domain)
+        except StoreError as error:
+            _unknowable(transaction, error)
+            return
+        if self._proved(transaction, proof, row):
+            rest = self._pass(transaction)
+            if rest is not None:
+                await rest
+
+    def _claimed(self, transaction: ServerTransaction) -> _Proof | None:
+        """What the sender brings to be judged; None when it is nothing, and the request is answered."""
         request = transaction.request
         element = transaction.stack.element
         registration = self._is_registration(transaction)
@@ -194,28 +236,27 @@ class Authentication:
         claim = self.authenticator.select(values, realm)
         if isinstance(claim, Verdict):
             self._not_judged(transaction, claim, realm, registration)
-            return False
-        account = f"{claim.user}@{domain}"
-        source = claim.raw[_BEFORE:-_AFTER]
+            return None
+        proof = _Proof(claim, domain, realm, registration)
         if self.guard is not None:
-            wait = self.guard.wait(account, source, transaction.now)
+            wait = self.guard.wait(proof.account, proof.source, transaction.now)
             if wait > 0.0:
                 why = f"after too many wrong passwords the next is looked at in {wait:.0f} s"
-                self._tell(transaction, account, FAILED_ACL, why)
+                self._tell(transaction, proof.account, FAILED_ACL, why)
                 turn_away(transaction, 403, "Too Many Wrong Passwords", why=why)
-                return False
-        try:
-            row = await self._account(claim.user, domain)
-        except StoreError as error:
-            turn_away(transaction, 503, headers=[("Retry-After", "10")], why=str(error))
-            return False
-        verdict = self._judge(transaction, claim, row)
+                return None
+        return proof
+
+    def _proved(self, transaction: ServerTransaction, proof: _Proof, row: AccountRow | None) -> bool:
+        """Whether the sender is who he claims to be, by the account of that name; if not, the request is answered."""
+        account = proof.account
+        verdict = self._judge(transaction, proof.claim, row if row is not None and row.enabled else None)
         if not verdict.ok:
-            self._not_right(transaction, verdict, account, source, realm, registration)
+            self._not_right(transaction, verdict, account, proof.source, proof.realm, proof.registration)
             return False
         if self.guard is not None:
-            self.guard.right(account, source, transaction.now)
-        why = self._pretence(transaction, account, registration)
+            self.guard.right(account, proof.source, transaction.now)
+        why = self._pretence(transaction, account, proof.registration)
         if why:
             self._tell(transaction, account, FAILED_ACL, why)
             transaction.respond(403, headers=[("Warning", f'399 ringback "{why}"')], why=f"{account}: {why}")
@@ -223,14 +264,6 @@ class Authentication:
         transaction.user = account
         self._tell(transaction, account, SUCCESSFUL, verdict.reason)
         return True
-
-    async def _account(self, user: str, domain: str) -> AccountRow | None:
-        """The account of that name that may be used, or None. Raises StoreError."""
-        if self._embedded is not None:
-            row = self._embedded.peek(user, domain)
-        else:
-            row = await self.accounts.get(user, domain)
-        return row if row is not None and row.enabled else None
 
     def _judge(self, transaction: ServerTransaction, claim: Claim, row: AccountRow | None) -> Verdict:
         request = transaction.request
@@ -368,6 +401,10 @@ def same_resource(ours: str, theirs: str) -> bool:
 
 def _place(uri: Uri) -> str:
     return f"{uri.aor()} {uri.parameters.get('maddr')}"
+
+
+def _unknowable(transaction: ServerTransaction, error: StoreError) -> None:
+    turn_away(transaction, 503, headers=[("Retry-After", "10")], why=str(error))
 
 
 def _warning(reason: str) -> Headers:

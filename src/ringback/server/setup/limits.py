@@ -17,7 +17,7 @@ from collections import deque
 from typing import Final
 
 from ringback.errors import ConfigurationError
-from ringback.server.app import Application, ServerTransaction
+from ringback.server.app import Application, Rest, ServerTransaction
 from ringback.server.setup.identity import Networks, source_key
 from ringback.server.stateless import refuse
 from ringback.sip.headers import parse_name_addr
@@ -340,16 +340,16 @@ class Limits:
         self._running: dict[str, _Running] = {}
         self._order: deque[_Running] = deque()
 
-    async def __call__(self, transaction: ServerTransaction) -> None:
+    def __call__(self, transaction: ServerTransaction) -> Rest:
         """Pass a request on, or refuse it."""
         if not self.inward and self._leads_inward(transaction):
             refuse(transaction, 403, why="the next hop is an address of this server's own machine")
-            return
+            return None
         server = transaction.server
         if server is not None and not transaction.trusted and not transaction.route.in_dialog:
             if not self._has_room(transaction, server):
-                return
-        await self.inner(transaction)
+                return None
+        return self.inner(transaction)
 
     def _has_room(self, transaction: ServerTransaction, server: Transaction) -> bool:
         """Count a request in; False when it was refused."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 from ringback.errors import ParseError
-from ringback.server.app import Application, ServerTransaction
+from ringback.server.app import Application, Rest, ServerTransaction
 from ringback.server.stateless import refuse
 from ringback.sip.gruu import is_gruu
 from ringback.sip.message import Request
-from ringback.sip.plan import Plan, Stage
+from ringback.sip.plan import Found, Plan, Stage
 from ringback.sip.route import Self, loop_mark, looped, preprocess, refusal
 from ringback.sip.target import Target
 from ringback.sip.uri import Uri, build_uri
@@ -18,8 +19,8 @@ from ringback.sip.uri import Uri, build_uri
 class Lookup(Protocol):
     """User location, as the proxy sees it."""
 
-    async def stages(self, aor: str, uri: Uri, request: Request, now: float) -> list[Stage] | None:
-        """Where a user of ours is reached now; [] when nowhere, None when there is no such user."""
+    def stages(self, aor: str, uri: Uri, request: Request, now: float) -> Found | Coroutine[Any, Any, Found]:
+        """Where a user of ours is reached now, or what to await for it."""
         ...
 
 
@@ -56,7 +57,7 @@ class Validate:
     def __init__(self, inner: Application) -> None:
         self.inner: Application = inner
 
-    async def __call__(self, transaction: ServerTransaction) -> None:
+    def __call__(self, transaction: ServerTransaction) -> Rest:
         """Pre-process the route, then refuse or go on."""
         stack = transaction.stack
         request = transaction.request
@@ -67,14 +68,14 @@ class Validate:
         if request.method == "ACK":
             # Nothing is ever answered to an ACK; but it must not go in circles until its Max-Forwards is used up.
             if mark and looped(request, prefix, mark):
-                return
+                return None
         else:
             refused = refusal(request, prefix, mark)
             if refused is not None and not (refused[0] == 483 and answers_itself(request, stack.element)):
                 status, headers, why = refused
                 refuse(transaction, status, headers=headers, why=why)
-                return
-        await self.inner(transaction)
+                return None
+        return self.inner(transaction)
 
 
 def answers_itself(request: Request, element: Self) -> bool:
@@ -117,89 +118,110 @@ class Proxy:
         self.recurse: bool = recurse
         self.ring_seconds: float = ring_seconds
 
-    async def __call__(self, transaction: ServerTransaction) -> None:
+    def __call__(self, transaction: ServerTransaction) -> Rest:
         """Answer or forward one request."""
         request = transaction.request
-        if request.method == "ACK":
-            await self._acknowledge(transaction)
-            return
         route = transaction.route
         if route.in_dialog:
-            stages = await self._within_dialog(transaction)
-            if stages:
-                transaction.forward(Plan(stages, record_route=False))
-            elif stages is None:
-                transaction.respond(404, why=f"{request.uri} is no GRUU of ours")
-            else:
-                transaction.respond(480, why=f"{request.uri} has no binding")
-            return
+            return self._within_dialog(transaction)
         target = request.target
+        if request.method == "ACK":
+            # The ACK to a 2xx goes on without state, and for strangers only within a dialog that went through here.
+            if transaction.trusted and not self.element.serves(target):
+                transaction.stack.relay_ack(request, route.flow, transaction.now)
+            return None
         if request.method == "REGISTER" and self.element.serves(target):
-            await self.registrar(transaction)
-        elif target.scheme == "tel" and not route.next:
-            await self._number(transaction, target)
-        elif route.next or not self.element.serves(target):
+            return self.registrar(transaction)
+        if target.scheme == "tel" and not route.next:
+            return self._number(transaction, target)
+        if route.next or not self.element.serves(target):
             self._away(transaction, target)
-        elif not target.user:
-            await self._to_us(transaction)
-        else:
-            await self._to_user(transaction, target)
+            return None
+        if not target.user:
+            return self._to_us(transaction)
+        return self._to_user(transaction, target)
 
-    async def _within_dialog(self, transaction: ServerTransaction) -> list[Stage] | None:
-        """Where a request goes whose dialog went through here; [] and None as `Lookup.stages` says it.
+    def _within_dialog(self, transaction: ServerTransaction) -> Rest:
+        """Send on what belongs to a dialog that went through here.
 
         A user agent that has a GRUU is known to its peer by that, and only we know where it leads. RFC 5627 6.1: "This
         is the case for both out-of-dialog requests targeted to the GRUU, and mid-dialog requests".
         """
         request = transaction.request
-        route = transaction.route
         target = request.target
         if not is_gruu(target) or not self.element.serves(target):
-            return [Stage([Target(request.uri, route.flow, (), 1000, "a dialog that went through here", [])])]
-        stages = await self.lookup.stages(target.aor(), target, request, transaction.now)
-        if stages and route.next:
-            # The Route leads to the contact by others; what they get is the contact in place of the GRUU.
-            return [Stage([Target(found.uri, None, (), 1000, found.reason, []) for found in stages[0].targets])]
-        return stages
+            flow = transaction.route.flow
+            if request.method == "ACK":
+                transaction.stack.relay_ack(request, flow, transaction.now)
+            else:
+                here = Target(request.uri, flow, (), 1000, "a dialog that went through here", [])
+                transaction.forward(Plan([Stage([here])], record_route=False))
+            return None
+        found = self.lookup.stages(target.aor(), target, request, transaction.now)
+        if found is None or isinstance(found, list):
+            self._to_gruu(transaction, found)
+            return None
+        return self._to_gruu_later(transaction, found)
 
-    async def _acknowledge(self, transaction: ServerTransaction) -> None:
-        """The ACK to a 2xx goes on without state, but only within a dialog that went through here."""
+    async def _to_gruu_later(self, transaction: ServerTransaction, found: Coroutine[Any, Any, Found]) -> None:
+        self._to_gruu(transaction, await found)
+
+    def _to_gruu(self, transaction: ServerTransaction, stages: Found) -> None:
+        """Send on a request or an ACK within a dialog, to where a GRUU of ours leads."""
         request = transaction.request
-        if transaction.route.in_dialog:
-            stages = await self._within_dialog(transaction)
+        if stages and transaction.route.next:
+            # The Route leads to the contact by others; what they get is the contact in place of the GRUU.
+            stages = [Stage([Target(found.uri, None, (), 1000, found.reason, []) for found in stages[0].targets])]
+        if request.method == "ACK":
             if stages:
                 target = stages[0].targets[0]
-                if target.uri != request.uri:
-                    request.retarget(target.uri)
+                request.retarget(target.uri)
                 if target.routes:
                     request.prepend("Route", ", ".join(target.routes))
                 transaction.stack.relay_ack(request, target.flow, transaction.now)
-        elif transaction.trusted and not self.element.serves(request.target):
-            transaction.stack.relay_ack(request, transaction.route.flow, transaction.now)
+        elif stages:
+            transaction.forward(Plan(stages, record_route=False))
+        elif stages is None:
+            transaction.respond(404, why=f"{request.uri} is no GRUU of ours")
+        else:
+            transaction.respond(480, why=f"{request.uri} has no binding")
 
-    async def _to_us(self, transaction: ServerTransaction) -> None:
+    def _to_us(self, transaction: ServerTransaction) -> Rest:
         request = transaction.request
         if request.method == "OPTIONS":
-            await self.options(transaction)
-        elif request.to_tag:
+            return self.options(transaction)
+        if request.to_tag:
             refuse(transaction, 481, why="no such dialog here")
         else:
             refuse(transaction, 404, why="the Request-URI names no user")
+        return None
 
-    async def _to_user(self, transaction: ServerTransaction, target: Uri) -> None:
+    def _to_user(self, transaction: ServerTransaction, target: Uri) -> Rest:
         request = transaction.request
         if request.to_tag:
             # Without a token of ours in its Route it is no part of a dialog that went through here; the contacts of our
             # users are not served by their address of record (12.2.2).
             refuse(transaction, 481, why="no such dialog here")
-            return
+            return None
         for hop in self.next_hops:
             if hop.prefix and hop.takes(target):
                 self._by(transaction, hop)
-                return
-        stages = await self.lookup.stages(target.aor(), target, request, transaction.now)
+                return None
+        found = self.lookup.stages(target.aor(), target, request, transaction.now)
+        if found is None or isinstance(found, list):
+            self._found(transaction, target, found)
+            return None
+        return self._found_later(transaction, target, found)
+
+    async def _found_later(
+        self, transaction: ServerTransaction, target: Uri, found: Coroutine[Any, Any, Found]
+    ) -> None:
+        self._found(transaction, target, await found)
+
+    def _found(self, transaction: ServerTransaction, target: Uri, stages: Found) -> None:
+        """Forward to where a user of ours was found, or say that he was not."""
         if stages:
-            if self.ring_seconds and request.method == "INVITE":
+            if self.ring_seconds and transaction.request.method == "INVITE":
                 for stage in stages:
                     stage.seconds = self.ring_seconds
             recurse = self.recurse and self._may_leave(transaction)
@@ -210,14 +232,13 @@ class Proxy:
             # A stranger is not told who our users are: 480 is what he gets for one of them who is not there.
             refuse(transaction, 480, why=f"{target.aor()} has no binding")
 
-    async def _number(self, transaction: ServerTransaction, target: Uri) -> None:
+    def _number(self, transaction: ServerTransaction, target: Uri) -> Rest:
         """A tel: URI: a user of ours by that name, or a route that takes numbers (19.1.6)."""
         for hop in self.next_hops:
             if not hop.domain and hop.takes(target):
                 self._by(transaction, hop)
-                return
-        user = target.aor()
-        await self._to_user(transaction, build_uri("sip", user, self.domain))
+                return None
+        return self._to_user(transaction, build_uri("sip", target.aor(), self.domain))
 
     def _away(self, transaction: ServerTransaction, target: Uri) -> None:
         """Another domain: only for users of ours and for trusted sources, never for strangers."""
