@@ -274,6 +274,10 @@ class Branch(Timed):
         self.state = DONE
         self.status = status
         self.response = response
+        client = self.client
+        if client is not None and self.outgoing.method != "INVITE":
+            # Its further responses are absorbed: nothing of this is kept for them.
+            client.user = None
         if not self.cancelled or self.provisional:
             self.client = None
             self.request = None

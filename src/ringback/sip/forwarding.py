@@ -24,7 +24,7 @@ from ringback.sip.branch import DONE, LOCATING, TIMER_CANCELLED, TIMER_RING, WAI
 from ringback.sip.headers import parse_name_addr
 from ringback.sip.message import SPENT, Request, Response, response_to
 from ringback.sip.parser import METHODS
-from ringback.sip.plan import Decision, Plan, Stage
+from ringback.sip.plan import SPENT_PLAN, Decision, Plan, Stage
 from ringback.sip.route import MAX_BREADTH, check_max_forwards, loop_mark
 from ringback.sip.target import Target
 from ringback.sip.timers import Send, Timed, Timer, Timers
@@ -60,6 +60,7 @@ class ResponseContext(Timed):
         "_outgoing",
         "_stage",
         "_stage_timer",
+        "_tag",
         "asking",
         "branches",
         "decisions",
@@ -70,15 +71,14 @@ class ResponseContext(Timed):
         "request",
         "server",
         "stopped",
-        "tag",
     )
 
-    def __init__(self, server: Transaction, request: Request, plan: Plan, tag: str, explain: bool) -> None:
+    def __init__(self, server: Transaction, request: Request, plan: Plan, explain: bool) -> None:
         self.server: Transaction = server
         self.request: Request = request
         self.invite: bool = request.method == "INVITE"
         self.plan: Plan = plan
-        self.tag: str = tag
+        self._tag: str = ""
         self.explain: bool = explain
         self.decisions: list[Decision] = []
         self.branches: list[Branch] = []
@@ -91,6 +91,12 @@ class ResponseContext(Timed):
         self._stage_timer: Timer | None = None
         self._breadth: int = MAX_BREADTH
         self._outgoing: Outgoing | None = None
+
+    def own_tag(self, layer: TransactionLayer) -> str:
+        """The To tag of what is answered here."""
+        if not self._tag:
+            self._tag = layer.new_tag()
+        return self._tag
 
     # going out -------------------------------------------------------------------------------------------------------
 
@@ -435,7 +441,7 @@ class ResponseContext(Timed):
         self.final = status
         if self.explain:
             self._note(now, "answer", "", status, "made here")
-        response = response_to(self.request, status, to_tag=self.tag)
+        response = response_to(self.request, status, to_tag=self.own_tag(layer))
         layer.respond(self.server, status, response.encode(), now)
         self._let_go()
 
@@ -449,6 +455,11 @@ class ResponseContext(Timed):
             outgoing.let_go()
         if not self.explain:
             self.request = SPENT
+            self.plan = SPENT_PLAN
+            if not self.invite:
+                # No CANCEL and no further response is passed on: nothing of it is needed any more.
+                self.branches = []
+                self.server.user = None
 
     def _forward(self, response: Response, layer: TransactionLayer, now: float) -> bool:
         """Send a response upstream, without our Via (16.7 step 3); False when it was meant for this element alone.

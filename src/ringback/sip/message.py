@@ -219,14 +219,18 @@ class Message:
             raise LocalError(f"no {header_name(key).spelled} to take a value from")
         position = self.names.index(key)
         rest = ""
-        if "," in self.lines[position]:
+        line = self.lines[position]
+        comma = line.find(",")
+        if comma >= 0 and key == "via" and '"' not in line and "\n" not in line:
+            # What stands before it has been read, or nobody will: a Via that goes back to where it came from.
+            rest = line[comma + 1 :].strip(SPACE)
+        elif comma >= 0:
             value = self.value_at(position)
             if key == "via":
                 rest = value[self.via.size + 1 :].strip(SPACE)
             else:
                 rest = ", ".join(split_commas(value)[1:])
         if rest:
-            line = self.lines[position]
             self.lines[position] = f"{line[: line.index(':')]}: {rest}"
         else:
             del self.names[position]

@@ -5,6 +5,8 @@ A plan is a list of stages, tried one after the other; the targets of a stage ar
 
 from __future__ import annotations
 
+from typing import Final
+
 from ringback.sip.route import Self
 from ringback.sip.target import Target
 
@@ -43,6 +45,10 @@ class Plan:
         self.record_route: bool = record_route
         self.recurse: bool = recurse
         self.element: Self | None = element
+
+
+#: Stands where a plan was that has been carried out. It has no stages, and never gets any.
+SPENT_PLAN: Final = Plan([])
 
 
 class Decision:

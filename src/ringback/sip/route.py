@@ -110,8 +110,6 @@ def preprocess(request: Request, element: Self, secret: bytes, flow: Flow) -> Ro
         _restore_target(request, element, secret)
     if ";maddr=" in request.uri:
         _strip_maddr(request, element, flow)
-    if "route" not in request.names:
-        return route
     tokens: list[str] = []
     while "route" in request.names:
         value = request.value_at(request.names.index("route"))
@@ -251,22 +249,23 @@ def stateless_branch(request: Request) -> str:
     return "s" + hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=10).hexdigest()
 
 
-def refusal(request: Request, prefix: str, mark: str) -> tuple[int, list[tuple[str, str]], str] | None:
+def refusal(
+    request: Request, prefix: str, mark: str, in_dialog: bool = False
+) -> tuple[int, list[tuple[str, str]], str] | None:
     """Why a proxy must not forward a request at all (16.3): (status, headers, reason), or None.
 
-    `prefix` starts every branch of ours and `mark` is this request's loop mark. Raises ParseError for what has to be
-    well-formed and is not.
+    `prefix` starts every branch of ours and `mark` is this request's loop mark; `in_dialog` says that the request
+    belongs to a dialog whose addresses were read when it began. Raises ParseError for what has to be well-formed and is
+    not.
     """
-    for key in ("from", "to"):
-        position = request.names.index(key)
-        if not is_plain_address(request.lines[position]):
-            # 16.3 step 1: "The request MUST be well-formed enough to be handled with a server transaction", and RFC
-            # 4475 3.1.2.15 about these two: "it must not propagate the error into the request it forwards".
-            parse_name_addr(request.value_at(position))
-    if "?" in request.uri and request.target.headers:
+    if not in_dialog:
+        _check_address(request, "from")
+        _check_address(request, "to")
+    uri = request.uri
+    if "?" in uri and request.target.headers:
         # RFC 4475 3.1.2.11: "It is acceptable for an element to reject this request with a 400 (Bad Request)".
         return 400, [], "the Request-URI holds headers"
-    if request.uri[:4] not in ("sip:", "sips", "tel:") and request.target.scheme not in ("sip", "sips", "tel"):
+    if not uri.startswith("sip:") and request.target.scheme not in ("sip", "sips", "tel"):
         # "If the Request-URI has a URI whose scheme is not understood by the proxy, the proxy SHOULD reject the request
         # with a 416 (Unsupported URI Scheme) response."
         return 416, [], f"no route for a {request.target.scheme}: URI"
@@ -281,6 +280,14 @@ def refusal(request: Request, prefix: str, mark: str) -> tuple[int, list[tuple[s
         if unknown:
             return 420, [("Unsupported", ", ".join(unknown))], "Proxy-Require names what is not supported here"
     return None
+
+
+def _check_address(request: Request, key: str) -> None:
+    position = request.names.index(key)
+    if not is_plain_address(request.lines[position]):
+        # 16.3 step 1: "The request MUST be well-formed enough to be handled with a server transaction", and RFC 4475
+        # 3.1.2.15 about From and To: "it must not propagate the error into the request it forwards".
+        parse_name_addr(request.value_at(position))
 
 
 def looped(request: Request, prefix: str, mark: str) -> bool:

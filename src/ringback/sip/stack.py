@@ -24,7 +24,7 @@ from ringback.sip.route import Self, check_max_forwards, loop_mark, make_loose, 
 from ringback.sip.server_invite import ServerInvite
 from ringback.sip.server_request import ServerRequest
 from ringback.sip.timers import Send
-from ringback.sip.transaction import ENDED, PASS_UP, TIMED_OUT, TRYING_DUE, Transaction, response_key
+from ringback.sip.transaction import ENDED, PASS_UP, TIMED_OUT, TRYING_DUE, Transaction, response_key, server_key
 from ringback.sip.transactions import TransactionLayer
 from ringback.sip.transport import STREAMS, Flow, Listener, bracketed
 from ringback.sip.uri import Uri, parse_uri
@@ -121,7 +121,7 @@ class Stack:
     instance   a token that no other process shares, of letters and digits
     """
 
-    __slots__ = ("_events", "_tags", "_targets", "element", "explain", "instance", "layer", "secret")
+    __slots__ = ("_events", "_targets", "element", "explain", "instance", "layer", "secret")
 
     def __init__(self, listeners: list[Listener], element: Self, secret: bytes, instance: str) -> None:
         self.layer: TransactionLayer = TransactionLayer(listeners, instance, secret)
@@ -131,7 +131,6 @@ class Stack:
         #: Keep decisions and tell `Settled`.
         self.explain: bool = False
         self._events: list[Event] = []
-        self._tags: int = 0
         self._targets: dict[str, Uri] = {}
 
     # the five verbs --------------------------------------------------------------------------------------------------
@@ -189,9 +188,8 @@ class Stack:
     # commands --------------------------------------------------------------------------------------------------------
 
     def new_tag(self) -> str:
-        """A tag for To or From. It is unique; what has to be secret does not hang on tags here (19.3)."""
-        self._tags += 1
-        return f"{self.instance}{self._tags:x}"
+        """A tag for To or From, unique to this process."""
+        return self.layer.new_tag()
 
     def respond(
         self,
@@ -216,9 +214,10 @@ class Stack:
         """
         if self.layer.is_answered(server):
             return
-        context = ResponseContext(server, request, plan, self.new_tag(), self.explain)
-        context.start(caller, self.secret, self.layer, now)
+        context = ResponseContext(server, request, plan, self.explain)
+        # Before it starts: a context that has settled takes itself off again.
         server.user = context
+        context.start(caller, self.secret, self.layer, now)
         self._after(context)
 
     def relay_ack(self, request: Request, flow: Flow | None, now: float) -> None:
@@ -298,7 +297,8 @@ class Stack:
         else:
             request.know_target(target)
         response_flow = self._stamp(request, flow)
-        server = self.layer.server_of(request)
+        key = server_key(request)
+        server = self.layer.server_of(request, key)
         if server is not None:
             if self._again(server, request, now) == PASS_UP:
                 self._events.append(Incoming(None, request, flow))
@@ -314,7 +314,7 @@ class Stack:
             response = response_to(request, 503, "", self.new_tag(), [("Retry-After", "10")])
             self.layer.send_aside(response.encode(), response_flow)
             return
-        server = self.layer.new_server(request, response_flow, now)
+        server = self.layer.new_server(request, response_flow, now, key)
         self._events.append(Incoming(server, request, flow))
 
     def _again(self, server: Transaction, request: Request, now: float) -> int:
@@ -385,7 +385,7 @@ class Stack:
             self.respond(server, request, 481, now)
             return
         user = target.user
-        tag = user.tag if isinstance(user, ResponseContext) else self.new_tag()
+        tag = user.own_tag(self.layer) if isinstance(user, ResponseContext) else self.new_tag()
         response = response_to(request, 200, "", tag)
         self.layer.respond(server, 200, response.encode(), now)
         if not isinstance(target, ServerInvite):

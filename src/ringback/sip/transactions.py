@@ -53,10 +53,13 @@ class TransactionLayer:
         "_by_transport",
         "_counter",
         "_hops",
+        "_mark_at",
         "_marks",
         "_secret",
+        "_tags",
         "branch_prefix",
         "clients",
+        "instance",
         "inward",
         "listeners",
         "sends",
@@ -72,12 +75,15 @@ class TransactionLayer:
         self.sends: list[Send] = []
         self.servers: dict[str, Transaction] = {}
         self.clients: dict[str, Transaction] = {}
+        self.instance: str = instance
         self.branch_prefix: str = f"{MAGIC_COOKIE}{instance}"
         self.inward: bool = True
         self._secret: bytes = secret[:64]
         self._counter: int = 0
-        #: Characters for the next branches.
+        self._tags: int = 0
+        #: Characters for the next branches, and where those begin that were not used yet.
         self._marks: str = ""
+        self._mark_at: int = 0
         self._by_id: dict[str, Listener] = {}
         self._by_transport: dict[str, Listener] = {}
         self._hops: dict[str, Flow | None] = {}
@@ -159,15 +165,21 @@ class TransactionLayer:
         Who knows it can answer in the name of whoever the request was sent to, so nobody may guess it from another.
         """
         self._counter += 1
-        branch = f"{self.branch_prefix}{self._counter:x}"
+        branch = f"{self.branch_prefix}{self._counter}"
         if not self._secret:
             return branch
-        if not self._marks:
+        at = self._mark_at
+        if at == len(self._marks):
             text = branch.encode("utf-8", "surrogateescape")
             self._marks = hashlib.blake2b(text, digest_size=60, key=self._secret, person=_PURPOSE).hexdigest()
-        mark = self._marks[:_MARK]
-        self._marks = self._marks[_MARK:]
-        return f"{branch}-{mark}"
+            at = 0
+        self._mark_at = at + _MARK
+        return f"{branch}-{self._marks[at : at + _MARK]}"
+
+    def new_tag(self) -> str:
+        """A tag for To or From. It is unique; what has to be secret does not hang on tags here (19.3)."""
+        self._tags += 1
+        return f"{self.instance}{self._tags}"
 
     def may_reach(self, caller: str, host: str) -> bool:
         """Whether a caller's request may be sent to an address that he, or a name, has given; both are IP literals."""
@@ -175,9 +187,10 @@ class TransactionLayer:
 
     # server side -----------------------------------------------------------------------------------------------------
 
-    def server_of(self, request: Request) -> Transaction | None:
-        """The server transaction that a request belongs to, or None."""
-        key = server_key(request)
+    def server_of(self, request: Request, key: str = "") -> Transaction | None:
+        """The server transaction that a request belongs to, or None; `key` is its `server_key` where that is known."""
+        if not key:
+            key = server_key(request)
         server = self.servers.get(key)
         if server is None and request.method == "ACK" and not key.startswith(MAGIC_COOKIE):
             # The INVITE had no To tag, its ACK has that of the response.
@@ -204,9 +217,10 @@ class TransactionLayer:
                         break
         return server
 
-    def new_server(self, request: Request, response_flow: Flow, now: float) -> Transaction:
-        """A request that matched none opens a server transaction."""
-        key = server_key(request)
+    def new_server(self, request: Request, response_flow: Flow, now: float, key: str = "") -> Transaction:
+        """A request that matched none opens a server transaction; `key` is its `server_key` where that is known."""
+        if not key:
+            key = server_key(request)
         if request.method == "INVITE":
             invite = ServerInvite(key, request, response_flow)
             invite.start(now, self.timers)

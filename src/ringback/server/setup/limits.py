@@ -291,6 +291,8 @@ def _name(account: str) -> str:
 
 # The layer ------------------------------------------------------------------------------------------------------------
 
+#: Addresses of senders of which it is known whether they are on this machine.
+_KEPT: Final = 4096
 #: Seconds after which one who has too much running may try again.
 _RETRY_AFTER: Final = "4"
 
@@ -327,7 +329,7 @@ class Limits:
     Trusted sources and requests within dialogs are not counted.
     """
 
-    __slots__ = ("_order", "_running", "calls", "inner", "inward", "requests")
+    __slots__ = ("_local", "_order", "_running", "calls", "inner", "inward", "requests")
 
     def __init__(self, inner: Application, calls: int = 32, requests: int = 256, inward: bool = False) -> None:
         """Raises ConfigurationError for numbers that make no sense."""
@@ -339,6 +341,7 @@ class Limits:
         self.inward: bool = inward
         self._running: dict[str, _Running] = {}
         self._order: deque[_Running] = deque()
+        self._local: dict[str, bool] = {}
 
     def __call__(self, transaction: ServerTransaction) -> Rest:
         """Pass a request on, or refuse it."""
@@ -389,7 +392,7 @@ class Limits:
     def _leads_inward(self, transaction: ServerTransaction) -> bool:
         """Whether the request asks to be sent to an address of this machine by somebody who is not on it."""
         route = transaction.route
-        if route.flow is not None:
+        if route.flow is not None or self._is_local(transaction.flow.host):
             return False
         if route.next:
             uri = parse_name_addr(route.next).uri
@@ -400,8 +403,17 @@ class Limits:
         if not uri.is_sip:
             return False
         # 16.6 step 7: maddr counts before the host, unless it is an address of ours.
-        asked = _is_inward(uri.host) or _is_inward(uri.parameters.get("maddr") or "")
-        return asked and not is_inward(transaction.flow.host)
+        return _is_inward(uri.host) or ("maddr" in uri.parameters and _is_inward(uri.parameters["maddr"] or ""))
+
+    def _is_local(self, host: str) -> bool:
+        """Whether a sender is on this machine; remembered, since a few send most requests."""
+        known = self._local.get(host)
+        if known is None:
+            known = is_inward(host)
+            if len(self._local) >= _KEPT:
+                self._local = {}
+            self._local[host] = known
+        return known
 
 
 def _is_inward(host: str) -> bool:

@@ -70,7 +70,7 @@ class Validate:
             if mark and looped(request, prefix, mark):
                 return None
         else:
-            refused = refusal(request, prefix, mark)
+            refused = refusal(request, prefix, mark, transaction.route.in_dialog and request.to_tag != "")
             if refused is not None and not (refused[0] == 483 and answers_itself(request, stack.element)):
                 status, headers, why = refused
                 refuse(transaction, status, headers=headers, why=why)
