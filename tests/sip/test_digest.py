@@ -120,6 +120,8 @@ BROKEN = [
     ('Digest nonce="n"', "realm is missing"),
     ('Digest realm="r", nonce="n", realm="r"', "'realm' stands twice"),
     ('Digest realm="r", nonce="n", x=1, X=2', "'x' stands twice"),
+    ('Digest realm="r", nonce="n", x="\\1", X=2', "'x' stands twice"),
+    ('Digest realm="r", nonce="n", x=1, X="\\2"', "'x' stands twice"),
     ('Digest realm="r", nonce="n",', "a parameter is expected"),
     ('Digest realm="r",, nonce="n"', "a parameter is expected"),
     ('Digest realm="r" nonce="n"', "a comma is expected"),
@@ -135,6 +137,13 @@ BROKEN = [
     ('Digest realm="r", nonce="n", qop="auth,a b"', "qop is not a token"),
     ('Digest realm="r", nonce="n", Digest realm="s", nonce="m"', "'=' is expected"),
 ]
+
+
+def test_values_with_and_without_escapes_stand_together() -> None:
+    challenge = parse_challenge('Digest a="1\\,", realm="r=\\"q", B="", nonce = "n" , c="2\\\\",d=3')
+    assert challenge is not None
+    assert (challenge.realm, challenge.nonce) == ('r="q', "n")
+    assert list(challenge.other.items()) == [("a", "1,"), ("b", ""), ("c", "2\\"), ("d", "3")]
 
 
 @pytest.mark.parametrize(("value", "message"), BROKEN)

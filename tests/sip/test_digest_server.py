@@ -104,6 +104,24 @@ def test_challenges_differ_by_time_token_and_realm_only() -> None:
     assert nonce_of(authenticator) not in authenticator.challenges("other.org", NOW, TOKEN)[0][1]
 
 
+@pytest.mark.parametrize("realm", [REALM, "", 'a "quoted" one', "x, nonce=", 'nonce=""', "back\\slash", "caf\u00e9"])
+@pytest.mark.parametrize("stale", [False, True])
+def test_a_challenge_says_the_realm_whatever_it_is(realm: str, stale: bool) -> None:
+    authenticator = Authenticator(SECRET)
+    nonce = authenticator.nonce(realm, NOW, TOKEN)
+    # The second time it comes from what the first has left, and other realms and flags leave it alone.
+    for _ in range(2):
+        fields = authenticator.challenges(realm, NOW, TOKEN, stale=stale)
+        for (_, value), algorithm in zip(fields, AVAILABLE, strict=True):
+            challenge = parse_challenge(value)
+            assert challenge is not None
+            assert (challenge.realm, challenge.nonce, challenge.stale) == (realm, nonce, stale)
+            assert (challenge.algorithm, challenge.qop) == (algorithm, ("auth",))
+        authenticator.challenges(realm, NOW, TOKEN, stale=not stale)
+        for number in range(70):
+            authenticator.challenges(f"{number}.org", NOW, TOKEN)
+
+
 @pytest.mark.parametrize(
     "build",
     [

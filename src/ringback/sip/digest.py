@@ -23,7 +23,13 @@ _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _SCHEME: Final = re.compile(r"[ \t\r\n]*([A-Za-z0-9!#$%&'*+.^_`|~-]+)(?:[ \t\r\n]+|\Z)")
 # RFC 3261 writes an unquoted value as its token; the parameters of RFC 7616 (username*) have the token of HTTP, which
 # also has # $ & ^ |.
-_UNQUOTED: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_TOKEN: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]++"
+_UNQUOTED: Final = re.compile(_TOKEN)
+# A parameter as nearly all are, up to and including the comma after it: a quoted value without escapes, or a token.
+_PARAMETER: Final = re.compile(
+    rf'[ \t\r\n]*+({_TOKEN})[ \t\r\n]*+=[ \t\r\n]*+'
+    rf'(?:"([^"\\\x00-\x08\x0a-\x1f\x7f]*+)"|({_TOKEN}))[ \t\r\n]*+(,|\Z)'
+)
 _HEX: Final = re.compile(r"[0-9A-Fa-f]*\Z")
 _NONCE_COUNT: Final = re.compile(r"[0-9A-Fa-f]{8}\Z")
 _UNWRITABLE: Final = re.compile(r"[\x00\r\n]")
@@ -286,37 +292,58 @@ def _after_scheme(value: str) -> int:
 def _parse_parameters(value: str, start: int) -> dict[str, str]:
     """`name=value, name="value" ...` from `start` on: names in lower case, values without quotes and escapes."""
     given: dict[str, str] = {}
-    position = _skip(value, start)
+    position = start
     while True:
+        match = _PARAMETER.match(value, position)
+        if match is None:
+            position = _parse_parameter(value, position, given)
+            if position < 0:
+                return given
+            continue
+        name, quoted, token, comma = match.groups()
+        _add(given, name, token if quoted is None else quoted)
+        if not comma:
+            return given
+        position = match.end()
+
+
+def _add(given: dict[str, str], name: str, text: str) -> None:
+    name = name.lower()
+    if name in given:
+        # RFC 3261 7.3.1: "any given parameter-name MUST NOT appear more than once."
+        raise ParseError(f"parameter {shown(name)} stands twice")
+    given[name] = text
+    if len(given) > MOST_PARAMETERS:
+        raise ParseError(f"more than {MOST_PARAMETERS} parameters")
+
+
+def _parse_parameter(value: str, position: int, given: dict[str, str]) -> int:
+    """Read one parameter that is not like most, or say what is wrong with it; where the next begins, -1 at the end."""
+    position = _skip(value, position)
+    match = _UNQUOTED.match(value, position)
+    if match is None:
+        raise ParseError(f"a parameter is expected at {shown(value[position:])}")
+    name = match.group()
+    position = _skip(value, match.end())
+    if not value.startswith("=", position):
+        raise ParseError(f"'=' is expected after parameter {shown(name.lower())}")
+    position = _skip(value, position + 1)
+    if value.startswith('"', position):
+        end = quoted_end(value, position)
+        text = _unquoted(value[position:end], name.lower())
+    else:
         match = _UNQUOTED.match(value, position)
         if match is None:
-            raise ParseError(f"a parameter is expected at {shown(value[position:])}")
-        name = match.group().lower()
-        position = _skip(value, match.end())
-        if not value.startswith("=", position):
-            raise ParseError(f"'=' is expected after parameter {shown(name)}")
-        position = _skip(value, position + 1)
-        if value.startswith('"', position):
-            end = quoted_end(value, position)
-            text = _unquoted(value[position:end], name)
-        else:
-            match = _UNQUOTED.match(value, position)
-            if match is None:
-                raise ParseError(f"parameter {shown(name)} has no value")
-            end = match.end()
-            text = match.group()
-        if name in given:
-            # RFC 3261 7.3.1: "any given parameter-name MUST NOT appear more than once."
-            raise ParseError(f"parameter {shown(name)} stands twice")
-        given[name] = text
-        if len(given) > MOST_PARAMETERS:
-            raise ParseError(f"more than {MOST_PARAMETERS} parameters")
-        position = _skip(value, end)
-        if position == len(value):
-            return given
-        if value[position] != ",":
-            raise ParseError(f"a comma is expected after parameter {shown(name)}")
-        position = _skip(value, position + 1)
+            raise ParseError(f"parameter {shown(name.lower())} has no value")
+        end = match.end()
+        text = match.group()
+    _add(given, name, text)
+    position = _skip(value, end)
+    if position == len(value):
+        return -1
+    if value[position] != ",":
+        raise ParseError(f"a comma is expected after parameter {shown(name.lower())}")
+    return position + 1
 
 
 def _skip(value: str, position: int) -> int:

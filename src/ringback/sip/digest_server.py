@@ -16,6 +16,7 @@ accept an answer once, so the requests of one peer should come to the same proce
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
@@ -35,6 +36,10 @@ CAPACITY: Final = 65536
 MOST_VALUES: Final = 16
 
 _QOP: Final = ("auth", "auth-int")
+#: Realms whose challenges are kept written.
+_MOST_REALMS: Final = 64
+#: Keeps the keys of nobody apart from all others that are made of the same secret.
+_PURPOSE: Final = b"ringback keys of nobody"
 
 
 class Outcome(Enum):
@@ -152,7 +157,7 @@ class Authenticator:
     started     wall-clock seconds before which no nonce is accepted without stale: when this process began
     """
 
-    __slots__ = ("_algorithms", "_counts", "_legacy", "_lifetime", "_qop", "_secret", "_signer")
+    __slots__ = ("_algorithms", "_counts", "_fake", "_legacy", "_lifetime", "_qop", "_signer", "_written")
 
     def __init__(
         self,
@@ -176,13 +181,16 @@ class Authenticator:
             raise ConfigurationError(f"the digest qop has to be one or both of {_QOP}")
         if lifetime <= 0 or capacity < 1:
             raise ConfigurationError("the lifetime of nonces and the number kept have to be above 0")
-        self._secret: bytes = secret
         self._signer: NonceSigner = NonceSigner(secret)
         self._lifetime: float = lifetime
         self._algorithms: tuple[str, ...] = tuple(algorithms)
         self._qop: tuple[str, ...] = tuple(qop)
         self._legacy: bool = legacy
         self._counts: NonceCounts = NonceCounts(lifetime, capacity, started)
+        #: The key of the keys of users who do not exist.
+        self._fake: bytes = hmac.digest(secret, _PURPOSE, "sha256")
+        #: By realm and `stale`, what stands before and after the nonce in the challenge of each algorithm.
+        self._written: dict[tuple[str, bool], list[tuple[str, str]]] = {}
 
     def challenges(
         self, realm: str, now: float, token: bytes, *, stale: bool = False, proxy: bool = False, peer: str = ""
@@ -194,11 +202,24 @@ class Authenticator:
         """
         name = "Proxy-Authenticate" if proxy else "WWW-Authenticate"
         nonce = self._signer.make(realm, peer, now, token)
+        written = self._written.get((realm, stale))
+        if written is None:
+            written = self._write(realm, stale)
+        return [(name, f"{before}{nonce}{after}") for before, after in written]
+
+    def _write(self, realm: str, stale: bool) -> list[tuple[str, str]]:
+        """The challenges for a realm, each as what stands before and after the nonce, which needs no escapes."""
+        written: list[tuple[str, str]] = []
         # RFC 8760 2.3: "The UAS MUST add these header fields to the response in the order in which it would prefer to
         # see them used, starting with the most preferred algorithm at the top."
-        return [
-            (name, Challenge(realm, nonce, algorithm, self._qop, stale).write()) for algorithm in self._algorithms
-        ]
+        for algorithm in self._algorithms:
+            # The realm, which stands before it, has no quotes that are not escaped.
+            before, _, after = Challenge(realm, "", algorithm, self._qop, stale).write().partition('nonce=""')
+            written.append((f'{before}nonce="', f'"{after}'))
+        if len(self._written) >= _MOST_REALMS:
+            self._written.clear()
+        self._written[realm, stale] = written
+        return written
 
     def select(self, values: Sequence[str], realm: str, *, peer: str = "") -> Claim | Verdict:
         """The first of the Authorization (or Proxy-Authorization) values that can be judged for this realm.
@@ -357,6 +378,6 @@ class Authenticator:
 
     def _fake_key(self, given: Credentials) -> str:
         """A key for a user who does not exist: the same each time, and not to be told from a real one."""
-        text = octets(f"key\0{given.known}\0{given.realm}\0{given.username}")
-        key = hmac.digest(self._secret, text, "sha256").hex()
-        return key[:32] if given.known == "MD5" else key
+        text = octets(f"{given.known}\0{given.realm}\0{given.username}")
+        size = 16 if given.known == "MD5" else 32
+        return hashlib.blake2b(text, digest_size=size, key=self._fake).hexdigest()
