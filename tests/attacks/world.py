@@ -28,7 +28,7 @@ from ringback.sip.parser import parse
 from ringback.sip.route import Self
 from ringback.sip.stack import Asked, Incoming, Malformed, Stack
 from ringback.sip.transport import Flow, Listener, bracketed
-from ringback.store.base import AccountRow
+from ringback.store.base import AccountRow, AccountStore, LocationStore
 from ringback.store.memory import MemoryStore
 
 DOMAIN = "example.org"
@@ -48,6 +48,27 @@ def account(user: str, domain: str = DOMAIN, realm: str = "", enabled: bool = Tr
     return AccountRow(user, domain, hashes, enabled)
 
 
+class RemoteLocation:
+    """The location as a store in another process offers it: nothing without a coroutine."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.bindings = store.location.bindings
+        self.replace = store.location.replace
+        self.count = store.location.count
+        self.scan = store.location.scan
+        self.sweep = store.location.sweep
+
+
+class RemoteAccounts:
+    """The accounts as a store in another process offers them."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.get = store.accounts.get
+        self.put = store.accounts.put
+        self.remove = store.accounts.remove
+        self.scan = store.accounts.scan
+
+
 class World:
     """The server, its clock, and the network around it.
 
@@ -55,6 +76,8 @@ class World:
     names       what DNS says: host to flows
     events      (event, host, account, reason) that the authentication layer told of
     dropped     messages that the flood guard did not let in
+
+    `remote`: its stores have to be awaited.
     """
 
     def __init__(
@@ -75,6 +98,7 @@ class World:
         algorithms: tuple[str, ...] = AVAILABLE,
         minimum: str = "MD5",
         addresses: tuple[str, ...] = (SERVER,),
+        remote: bool = False,
     ) -> None:
         self.now = 1000.0
         listeners = [
@@ -91,8 +115,10 @@ class World:
                 self.finish(self.store.accounts.put(account(user, domain)))
         served = Served(domains, element)
         policy = binding_policy(served, SECRET)
-        self.registrar = Registrar(self.store.location, served, policy, wall=self.wall)
-        self.lookup = Lookup(self.store.location, served, SECRET, wall=self.wall, accounts=self.store.accounts)
+        location: LocationStore = RemoteLocation(self.store) if remote else self.store.location
+        accounts: AccountStore = RemoteAccounts(self.store) if remote else self.store.accounts
+        self.registrar = Registrar(location, served, policy, wall=self.wall)
+        self.lookup = Lookup(location, served, SECRET, wall=self.wall, accounts=accounts)
         self.authenticator = Authenticator(SECRET, algorithms=algorithms)
         self.guard = PasswordGuard() if guard is None else guard
         self.flood = flood
@@ -103,7 +129,7 @@ class World:
         self.limits = Limits(self.proxy, calls, requests)
         self.authentication = Authentication(
             self.limits,
-            self.store.accounts,
+            accounts,
             self.authenticator,
             domains,
             trusted=Networks(trusted),

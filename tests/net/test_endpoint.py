@@ -115,7 +115,8 @@ class World:
         self.seen: list[object] = []
         self.endpoint.observer = self.seen.append
 
-    async def application(self, incoming: Incoming) -> None:
+    async def application(self, incoming: Incoming, now: float) -> None:
+        assert now == self.endpoint.now
         self.handled.append(incoming.request.call_id)
         await self.handler(incoming)
 
@@ -184,6 +185,22 @@ async def test_a_handler_that_does_not_wait_costs_no_task() -> None:
     # A retransmission is answered with the same octets, and never gets to the handler.
     assert world.receive(request()) == [OK]
     assert world.handled == ["1"]
+
+
+async def test_what_is_done_at_once_needs_no_coroutine() -> None:
+    world = World()
+
+    def handler(incoming: Incoming, now: float) -> None:
+        if incoming.request.call_id == "bad":
+            raise ValueError("a mistake in the handler")
+        world.respond(incoming, 202)
+
+    world.endpoint.application = handler
+    assert world.receive(request()) == ["SIP/2.0 202 Accepted"]
+    # A mistake costs the request that it was made with, and no other.
+    assert world.receive(request("bad")) == [FAILED]
+    assert world.receive(request("3")) == ["SIP/2.0 202 Accepted"]
+    assert [str(error) for error in world.loop.errors] == ["a mistake in the handler"]
 
 
 async def test_a_handler_that_waits_becomes_a_task_where_it_waits() -> None:

@@ -33,7 +33,7 @@ TIMER_GRAIN: Final = 0.01
 #: are shorter (0 s): nobody waits for those.
 SHORTEST_TIMER: Final = 0.2
 
-Application = Callable[[Incoming], Coroutine[Any, Any, None] | None]
+Application = Callable[[Incoming, float], Coroutine[Any, Any, None] | None]
 Observer = Callable[[Event], None]
 Locator = Callable[[Uri], Awaitable[list[Flow]]]
 Tap = Callable[[bool, bytes, Flow, float], None]
@@ -43,7 +43,7 @@ Admission = Callable[[str, float], bool]
 class Endpoint:
     """One SIP element on the wire.
 
-    application  called with each new request; returns a coroutine when it could not do everything at once
+    application  called with each new request and the time; returns a coroutine when not all could be done at once
     locate       where a URI leads (RFC 3263): awaited with the URI, gives flows in order
     observer     told of every other event, or None
     tap          told of every message: (received, octets, flow, when), or None
@@ -164,7 +164,7 @@ class Endpoint:
     def _tell(self, event: Event) -> None:
         if isinstance(event, Incoming):
             try:
-                rest = self.application(event)
+                rest = self.application(event, self.now)
             except Exception as error:
                 self._crashed(error, event)
                 return

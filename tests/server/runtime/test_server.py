@@ -140,14 +140,14 @@ class TestServing:
     async def test_a_handler_that_crashes_costs_one_request(self, tmp_path: Path, logs: Logs) -> None:
         await make_accounts(tmp_path, "alice")
         async with started(Server(configured(tmp_path), logger=logs.logger)) as server, Phone.of(server) as alice:
-            working = server.assembly.application
+            working = server.entrance.application
 
             async def broken(transaction: object) -> None:
                 raise ZeroDivisionError("in a handler")
 
-            server.assembly.application = broken
+            server.entrance.application = broken
             assert (await alice.ask("OPTIONS", f"sip:{DOMAIN}")).status == 500
-            server.assembly.application = working
+            server.entrance.application = working
             assert (await alice.register()).status == 200
             [entry] = logs.of("a handler of SIP requests failed")
             assert entry["level"] == "error" and "ZeroDivisionError: in a handler" in entry["exception"]

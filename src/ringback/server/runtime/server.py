@@ -23,9 +23,10 @@ from ringback.net.resolver import Resolver
 from ringback.net.streams import Connections
 from ringback.net.tls import ClientTls, ServerTls
 from ringback.server.accounts import weak_accounts
-from ringback.server.app import Rest, ServerTransaction
+from ringback.server.app import ServerTransaction
 from ringback.server.config import load
 from ringback.server.control import ControlServer
+from ringback.server.entrance import Entrance
 from ringback.server.logs import Bridge, SecurityLog, make_logger
 from ringback.server.metrics import Metrics
 from ringback.server.runtime.assembly import Assembly
@@ -44,7 +45,7 @@ from ringback.sip.server_invite import PROCEEDING as INVITE_PROCEEDING
 from ringback.sip.server_invite import ServerInvite
 from ringback.sip.server_request import COMPLETED as REQUEST_COMPLETED
 from ringback.sip.server_request import ServerRequest
-from ringback.sip.stack import Event, Incoming, Malformed, Settled, Stack
+from ringback.sip.stack import Event, Malformed, Settled, Stack
 from ringback.sip.transport import SECURE, Flow
 from ringback.sip.uri import Uri
 from ringback.web import WebServer, make_app
@@ -53,10 +54,6 @@ __all__ = ["Server", "State", "run"]
 
 State = Literal["new", "starting", "serving", "draining", "stopped"]
 
-METHODS: Final = (
-    *("REGISTER", "INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "MESSAGE", "SUBSCRIBE", "NOTIFY", "PUBLISH", "REFER"),
-    *("INFO", "UPDATE", "PRACK"),
-)
 #: What can be changed while the server runs, by section; and what of it all the same only by a restart.
 LIVE: Final[Mapping[str, tuple[str, ...]]] = {
     "drain_seconds": (),
@@ -106,7 +103,6 @@ class Server:
         self._stopping = asyncio.Event()
         self._at_once = asyncio.Event()
         self._failure = ""
-        self.requests: dict[str, int] = dict.fromkeys((*METHODS, "other"), 0)
 
     @classmethod
     def from_toml(cls, file: str | Path, options: Mapping[str, Any] | None = None) -> Server:
@@ -140,14 +136,14 @@ class Server:
 
     async def start(self) -> None:
         """Begin to serve. Raises ConfigurationError or StoreError, with nothing left open."""
-        self.state = "starting"
+        self._become("starting")
         try:
             await self._start()
         except BaseException:
             await self.close()
             raise
         self._started_at = time.monotonic()
-        self.state = "serving"
+        self._become("serving")
         self.logger.info("serving", domains=", ".join(self.settings.served), at=", ".join(self.places))
 
     def stop(self) -> None:
@@ -156,9 +152,15 @@ class Server:
             self._at_once.set()
         self._stopping.set()
 
+    def _become(self, state: State) -> None:
+        self.state = state
+        entrance: Entrance | None = self.__dict__.get("entrance")
+        if entrance is not None:
+            entrance.serving = state == "serving"
+
     async def close(self) -> None:
         """Let go of everything, whatever it was doing."""
-        self.state = "stopped"
+        self._become("stopped")
         await self._resources.aclose()
 
     @property
@@ -187,7 +189,7 @@ class Server:
             self.endpoint,
             self.connections,
             self.storage,
-            self.requests,
+            self.entrance.counts,
             self.security,
             self.supervisor,
         )
@@ -251,7 +253,10 @@ class Server:
         self.stack.layer.inward = settings.limits.inward
         resolver = self._make_resolver()
         self._resources.push_async_callback(resolver.close)
-        self.endpoint = Endpoint(self.stack, loop, self._enter, resolver.flows)
+        self.assembly = Assembly(settings, self.storage, element, secret, self.security)
+        self.entrance = Entrance(self.stack, self.assembly.application, self._enter_slowly)
+        self.endpoint = Endpoint(self.stack, loop, self.entrance.enter, resolver.flows)
+        self.endpoint.admit = self.assembly.flood.admit
         self.endpoint.observer = self._observe
         self._resources.push_async_callback(self.endpoint.close)
         self._resources.callback(self._sockets.close)
@@ -266,8 +271,6 @@ class Server:
         )
         self._resources.push_async_callback(self.connections.close, LINGER)
         self.endpoint.streams = self.connections
-        self.assembly = Assembly(settings, self.storage, element, secret, self.security)
-        self.endpoint.admit = self.assembly.flood.admit
         self.upkeep = Upkeep(
             self.assembly.registrar,
             self.storage.location,
@@ -303,26 +306,14 @@ class Server:
 
     # requests --------------------------------------------------------------------------------------------------------
 
-    def _enter(self, incoming: Incoming) -> Rest:
-        """What the endpoint calls with each new request."""
-        method = incoming.request.method
-        if method in self.requests:
-            self.requests[method] += 1
-        else:
-            self.requests["other"] += 1
-        transaction = ServerTransaction(self.stack, incoming, self.endpoint.now)
-        if self.stack.explain or self.state != "serving":
-            return self._enter_slowly(transaction)
-        return self.assembly.application(transaction)
-
     async def _enter_slowly(self, transaction: ServerTransaction) -> None:
-        """The same while somebody watches, or while the server ends."""
+        """Handle a request while somebody watches, or while the server ends."""
         request = transaction.request
         ending = self.state in ("draining", "stopped")
         if ending and request.method == "INVITE" and not request.to_tag:
             transaction.respond(503, headers=[("Retry-After", str(RETRY_AFTER))], why="the server is ending")
         else:
-            rest = self.assembly.application(transaction)
+            rest = self.entrance.application(transaction)
             if rest is not None:
                 await rest
         if transaction.decisions:
@@ -386,6 +377,7 @@ class Server:
         if taken:
             self.settings = self.settings.model_copy(update=taken)
             self.assembly.configure(self.settings)
+            self.entrance.application = self.assembly.application
             self.stack.layer.inward = self.settings.limits.inward
             self.endpoint.admit = self.assembly.flood.admit
             self.connections.configure(_stream_limits(self.settings.limits))
@@ -411,7 +403,7 @@ class Server:
         """Take no new calls, and let running transactions end, up to a time."""
         if self.state != "serving":
             return
-        self.state = "draining"
+        self._become("draining")
         loop = asyncio.get_running_loop()
         until = loop.time() + self.settings.drain_seconds
         left = self.unfinished()
