@@ -23,19 +23,17 @@ _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _SCHEME: Final = re.compile(r"[ \t\r\n]*([A-Za-z0-9!#$%&'*+.^_`|~-]+)(?:[ \t\r\n]+|\Z)")
 # RFC 3261 writes an unquoted value as its token; the parameters of RFC 7616 (username*) have the token of HTTP, which
 # also has # $ & ^ |.
-_TOKEN: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]++"
-_UNQUOTED: Final = re.compile(_TOKEN)
-# A parameter as nearly all are, up to and including the comma after it: a quoted value without escapes, or a token.
-_PARAMETER: Final = re.compile(
-    rf'[ \t\r\n]*+({_TOKEN})[ \t\r\n]*+=[ \t\r\n]*+'
-    rf'(?:"([^"\\\x00-\x08\x0a-\x1f\x7f]*+)"|({_TOKEN}))[ \t\r\n]*+(,|\Z)'
-)
+_UNQUOTED: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEX: Final = re.compile(r"[0-9A-Fa-f]*\Z")
 _NONCE_COUNT: Final = re.compile(r"[0-9A-Fa-f]{8}\Z")
 _UNWRITABLE: Final = re.compile(r"[\x00\r\n]")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _TO_ESCAPE: Final = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f\"\\]")
 _ESCAPED: Final = re.compile(r"\\.", re.DOTALL)
+#: Names of parameters as nearly everybody writes them.
+_NAMES: Final = frozenset(
+    ("username", "realm", "nonce", "uri", "response", "algorithm", "cnonce", "opaque", "qop", "nc", "stale", "domain")
+)
 
 
 # Values ---------------------------------------------------------------------------------------------------------------
@@ -293,22 +291,35 @@ def _parse_parameters(value: str, start: int) -> dict[str, str]:
     """`name=value, name="value" ...` from `start` on: names in lower case, values without quotes and escapes."""
     given: dict[str, str] = {}
     position = start
-    while True:
-        match = _PARAMETER.match(value, position)
-        if match is None:
-            position = _parse_parameter(value, position, given)
-            if position < 0:
-                return given
-            continue
-        name, quoted, token, comma = match.groups()
-        _add(given, name, token if quoted is None else quoted)
-        if not comma:
-            return given
-        position = match.end()
+    size = len(value)
+    while position >= 0:
+        if position < size and value[position] == " ":
+            position += 1
+        # What nearly everybody writes needs no more than this; all else, and all that is wrong, goes the long way.
+        begin = value.find("=", position) + 1
+        if 0 < begin < size:
+            name = value[position : begin - 1]
+            if value[begin] == '"':
+                end = value.find('"', begin + 1)
+                text = value[begin + 1 : end]
+                plain = end > 0 and "\\" not in text and text.isprintable()
+                end += 1
+            else:
+                end = value.find(",", begin)
+                if end < 0:
+                    end = size
+                text = value[begin:end]
+                plain = _UNQUOTED.fullmatch(text) is not None
+            last = end == size
+            if plain and name in _NAMES and name not in given and (last or value[end] == ","):
+                _add(given, name, text)
+                position = -1 if last else end + 1
+                continue
+        position = _parse_parameter(value, position, given)
+    return given
 
 
 def _add(given: dict[str, str], name: str, text: str) -> None:
-    name = name.lower()
     if name in given:
         # RFC 3261 7.3.1: "any given parameter-name MUST NOT appear more than once."
         raise ParseError(f"parameter {shown(name)} stands twice")
@@ -318,23 +329,23 @@ def _add(given: dict[str, str], name: str, text: str) -> None:
 
 
 def _parse_parameter(value: str, position: int, given: dict[str, str]) -> int:
-    """Read one parameter that is not like most, or say what is wrong with it; where the next begins, -1 at the end."""
+    """Read one parameter, however it is written, or say what is wrong; where the next one begins, -1 at the end."""
     position = _skip(value, position)
     match = _UNQUOTED.match(value, position)
     if match is None:
         raise ParseError(f"a parameter is expected at {shown(value[position:])}")
-    name = match.group()
+    name = match.group().lower()
     position = _skip(value, match.end())
     if not value.startswith("=", position):
-        raise ParseError(f"'=' is expected after parameter {shown(name.lower())}")
+        raise ParseError(f"'=' is expected after parameter {shown(name)}")
     position = _skip(value, position + 1)
     if value.startswith('"', position):
         end = quoted_end(value, position)
-        text = _unquoted(value[position:end], name.lower())
+        text = _unquoted(value[position:end], name)
     else:
         match = _UNQUOTED.match(value, position)
         if match is None:
-            raise ParseError(f"parameter {shown(name.lower())} has no value")
+            raise ParseError(f"parameter {shown(name)} has no value")
         end = match.end()
         text = match.group()
     _add(given, name, text)
@@ -342,7 +353,7 @@ def _parse_parameter(value: str, position: int, given: dict[str, str]) -> int:
     if position == len(value):
         return -1
     if value[position] != ",":
-        raise ParseError(f"a comma is expected after parameter {shown(name.lower())}")
+        raise ParseError(f"a comma is expected after parameter {shown(name)}")
     return position + 1
 
 
