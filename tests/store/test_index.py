@@ -112,6 +112,26 @@ def test_exchange_tells_what_was_and_what_is() -> None:
     assert index.count == 0
 
 
+def test_rows_just_read_count_for_what_they_were_read_of() -> None:
+    index = PackedIndex()
+    index.exchange("a", rows("sip:1"), (), NOW)
+    index.exchange("b", rows("sip:2"), (), NOW)
+    seen = index.peek("a", NOW)
+    with pytest.raises(StoreConflict):
+        index.exchange("b", (), seen, NOW)
+    index.exchange("a", rows("sip:3"), seen, NOW)
+    # Others have changed it since, be it to nothing or to what is read again meanwhile.
+    with pytest.raises(StoreConflict):
+        index.exchange("a", (), seen, NOW)
+    again = index.peek("a", NOW)
+    with pytest.raises(StoreConflict):
+        index.exchange("a", (), seen, NOW)
+    index.put("a", ABSENT)
+    with pytest.raises(StoreConflict):
+        index.exchange("a", (), again, NOW)
+    assert (index.peek("a", NOW), index.peek("b", NOW)) == ((), rows("sip:2"))
+
+
 def test_rows_of_an_older_release_are_no_conflict() -> None:
     """They are read with defaults, so that packing them again gives other octets."""
     index = PackedIndex()

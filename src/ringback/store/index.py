@@ -122,7 +122,7 @@ def live(rows: BindingRows, now: float) -> BindingRows:
 class PackedIndex:
     """Packed rows by address of record. Not for several threads at once."""
 
-    __slots__ = ("_cursor", "_mask", "_shards", "count")
+    __slots__ = ("_cursor", "_mask", "_seen", "_seen_packed", "_shards", "count")
 
     count: int
     """Addresses of record that have rows."""
@@ -132,6 +132,9 @@ class PackedIndex:
         self._shards: list[dict[str, bytes]] = [{} for _ in range(shards)]
         self._mask = shards - 1
         self._cursor = 0
+        # What `peek` gave last and what it was packed: who writes has mostly just read, and need not be compared.
+        self._seen: BindingRows = ()
+        self._seen_packed = ABSENT
         self.count = 0
 
     def get(self, aor: str) -> bytes:
@@ -160,6 +163,8 @@ class PackedIndex:
         for row in rows:
             if row.expires <= now:
                 return live(rows, now)
+        self._seen = rows
+        self._seen_packed = packed
         return rows
 
     def exchange(self, aor: str, rows: BindingRows, previous: BindingRows, now: float) -> tuple[bytes, bytes]:
@@ -170,7 +175,9 @@ class PackedIndex:
         """
         shard = self._shards[(hash(aor) >> SHIFT) & self._mask]
         before = shard.get(aor, ABSENT)
-        if before if not previous else before != pack(previous):
+        if previous is self._seen and before is self._seen_packed:
+            pass
+        elif before if not previous else before != pack(previous):
             # Not the same octets, but maybe the same rows: an expired one has been left out, or a newer version of the
             # program writes more fields than the one that wrote these.
             if live(unpack(before), now) != live(previous, now):
