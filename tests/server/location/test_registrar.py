@@ -19,12 +19,15 @@ from ringback.server.location.registrar import (
     row_of,
 )
 from ringback.sip.binding import Binding, Change
+from ringback.sip.message import Response
 from ringback.sip.outbound import decode_flow_token, encode_flow_token
+from ringback.sip.parser import parse
 from ringback.sip.registrar import EXPIRED, REFRESHED, REGISTERED, UNREGISTERED
 from ringback.sip.transport import Flow
 from ringback.sip.uri import parse_uri
 from ringback.store.base import BindingRow, BindingRows
-from ringback.store.memory import MemoryStore
+from ringback.store.commit import Commit
+from ringback.store.memory import MemoryLocation, MemoryStore
 from tests.attacks.world import DOMAIN, EPOCH, SECRET, SERVER, Phone, World, statuses
 
 AOR = f"alice@{DOMAIN}"
@@ -166,6 +169,75 @@ def test_others_change_the_same_bindings_for_ever() -> None:
     [answer] = alice.request("REGISTER", f"sip:{DOMAIN}")
     assert (answer.status, answer.header("retry-after")) == (503, "10")
     assert alice.contact not in world.bindings(AOR) and changes.take() == []
+
+
+class Slow(MemoryLocation):
+    """The memory store, whose commits are over when the test says so; or that fails at once."""
+
+    def __init__(self, store: MemoryStore, read_error: str = "", write_error: str = "") -> None:
+        super().__init__(store)
+        self.read_error = read_error
+        self.write_error = write_error
+        self.commits: list[Commit] = []
+
+    def peek(self, aor: str, now: float) -> BindingRows:
+        if self.read_error:
+            raise StoreError(self.read_error)
+        return super().peek(aor, now)
+
+    def submit(self, aor: str, rows: BindingRows, previous: BindingRows, now: float) -> Commit:
+        if self.write_error:
+            raise StoreError(self.write_error)
+        super().submit(aor, rows, previous, now)
+        self.commits.append(Commit(None))
+        return self.commits[-1]
+
+
+def slowed(read_error: str = "", write_error: str = "") -> tuple[World, Slow, Phone, Changes, list[Any]]:
+    """A world whose registrar has to wait; the last is what still runs in it."""
+    world = World(trusted=("198.51.100.0/24",))
+    changes = Changes(world)
+    store = Slow(world.store, read_error, write_error)
+    world.registrar.store = store
+    running: list[Any] = []
+    world.finish = lambda rest: None if rest is None else running.append(rest)  # type: ignore[method-assign]
+    return world, store, world.phone("alice"), changes, running
+
+
+@pytest.mark.parametrize("failure", ["", "the disk is full"])
+def test_the_answer_waits_for_the_disk(failure: str) -> None:
+    """The client is told nothing, and nobody that something has changed, before that is certain."""
+    _, store, alice, changes, running = slowed()
+    assert alice.send(alice.build("REGISTER", f"sip:{DOMAIN}")) == []
+    [commit], [rest] = store.commits, running
+    assert rest.send(None) is commit
+    assert (alice.responses(), changes.take()) == ([], [])
+    commit.finish(failure)
+    with pytest.raises(StopIteration):
+        rest.send(None)
+    [(data, _, _)] = alice.world.stack.take()[0]
+    answer = parse(data)
+    assert isinstance(answer, Response)
+    if failure:
+        assert (answer.status, answer.header("retry-after"), answer.all("contact")) == (503, "10", [])
+        assert changes.take() == []
+    else:
+        assert (answer.status, answer.all("contact")) == (200, [f"<{alice.contact}>;expires=3600"])
+        assert changes.take() == [(AOR, REGISTERED, alice.contact)]
+
+
+def test_a_query_waits_for_no_disk() -> None:
+    _, store, alice, _, running = slowed()
+    [answer] = alice.send(alice.build("REGISTER", f"sip:{DOMAIN}", without=("Contact",)))
+    assert (answer.status, store.commits, running) == (200, [], [])
+
+
+@pytest.mark.parametrize("errors", [("the file is damaged", ""), ("", "too many writes wait")])
+def test_what_the_store_refuses_at_once(errors: tuple[str, str]) -> None:
+    _, _, alice, changes, running = slowed(*errors)
+    [answer] = alice.send(alice.build("REGISTER", f"sip:{DOMAIN}"))
+    assert (answer.status, answer.header("retry-after"), answer.all("contact")) == (503, "10", [])
+    assert (changes.take(), running) == ([], [])
 
 
 def test_what_cannot_be_stored_is_not_acknowledged() -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from ringback.errors import ParseError, StoreConflict, StoreError
 from ringback.server.app import Rest, ServerTransaction
-from ringback.server.location.served import Served
+from ringback.server.location.served import AddressOfRecord, Served
 from ringback.sip.binding import Binding, Change, Outcome, Policy, apply
 from ringback.sip.gruu import Gruus
 from ringback.sip.message import Request
@@ -21,7 +21,8 @@ from ringback.sip.outbound import decode_flow_token
 from ringback.sip.registrar import EXPIRED, Refused
 from ringback.sip.transport import Flow, is_address, is_inward
 from ringback.sip.uri import Uri
-from ringback.store.base import BindingRow, BindingRows, LocationStore
+from ringback.store.base import BindingRow, BindingRows, EmbeddedLocation, LocationStore
+from ringback.store.commit import Commit
 
 #: How often a REGISTER is decided anew because others were changing the same address of record.
 ATTEMPTS: Final = 5
@@ -44,7 +45,7 @@ class Registrar:
     wall     the wall clock: bindings outlive the process
     """
 
-    __slots__ = ("_connections", "_date", "_second", "changed", "policy", "served", "store", "wall")
+    __slots__ = ("_connections", "_date", "_embedded", "_second", "_store", "changed", "policy", "served", "wall")
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class Registrar:
         changed: Changed | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self.store: LocationStore = store
+        self.store = store
         self.served: Served = served
         self.policy: Policy = policy
         self.changed: Changed | None = changed
@@ -64,20 +65,85 @@ class Registrar:
         #: Number of a connection to the addresses of record that were registered over it.
         self._connections: dict[int, set[str]] = {}
 
-    def __call__(self, transaction: ServerTransaction) -> Rest:
-        """Answer one REGISTER."""
-        return self._answer(transaction)
+    @property
+    def store(self) -> LocationStore:
+        """Where bindings are kept."""
+        return self._store
 
-    async def _answer(self, transaction: ServerTransaction) -> None:
+    @store.setter
+    def store(self, store: LocationStore) -> None:
+        self._store: LocationStore = store
+        self._embedded: EmbeddedLocation | None = store if isinstance(store, EmbeddedLocation) else None
+
+    def __call__(self, transaction: ServerTransaction) -> Rest:
+        """Answer one REGISTER; at once when nothing has to be waited for."""
         user = "" if transaction.trusted else transaction.user
-        outcome = await self.register(transaction.request, transaction.flow, user)
-        transaction.respond(outcome.status, outcome.reason, outcome.headers, why=outcome.why)
+        store = self._embedded
+        if store is None:
+            return self._answer(transaction, user)
+        request = transaction.request
+        address = self._address(request, user)
+        if isinstance(address, Outcome):
+            _respond(transaction, address)
+            return None
+        now = self.wall()
+        try:
+            before = store.peek(address.key, now)
+            current = [binding_of(row) for row in before]
+            outcome = self._decide(request, transaction.flow, address, current, now)
+            if outcome.changes:
+                # Nothing has happened since the rows were read, so that there is no conflict.
+                commit = store.submit(address.key, rows_of(outcome.rows, current, before), before, now)
+                if not commit.done():
+                    return self._answer_after(commit, transaction, address.key, outcome)
+                commit.result()
+                self._tell(address.key, outcome)
+        except StoreError as error:
+            outcome = _unstored(str(error))
+        _respond(transaction, outcome)
+        return None
+
+    async def _answer_after(self, commit: Commit, transaction: ServerTransaction, key: str, outcome: Outcome) -> None:
+        """Answer when what the outcome says is stored."""
+        try:
+            await commit
+        except StoreError as error:
+            outcome = _unstored(str(error))
+        else:
+            self._tell(key, outcome)
+        _respond(transaction, outcome)
+
+    async def _answer(self, transaction: ServerTransaction, user: str) -> None:
+        _respond(transaction, await self.register(transaction.request, transaction.flow, user))
 
     async def register(self, request: Request, source: Flow, user: str) -> Outcome:
         """Carry out a REGISTER that came on `source`; what the outcome says is stored when this returns.
 
         `user` is who has proved himself ("user@domain"), "" where nobody had to.
         """
+        address = self._address(request, user)
+        if isinstance(address, Outcome):
+            return address
+        key = address.key
+        now = self.wall()
+        for _ in range(ATTEMPTS):
+            try:
+                before = await self._store.bindings(key, now)
+                current = [binding_of(row) for row in before]
+                outcome = self._decide(request, source, address, current, now)
+                if outcome.changes:
+                    await self._store.replace(key, rows_of(outcome.rows, current, before), before, now)
+                    self._tell(key, outcome)
+                return outcome
+            except StoreConflict:
+                # "REGISTER requests MUST also be processed atomically": decide anew on what is there now.
+                continue
+            except StoreError as error:
+                return _unstored(str(error))
+        return _unstored(f"{key} was changed by others {ATTEMPTS} times meanwhile")
+
+    def _address(self, request: Request, user: str) -> AddressOfRecord | Outcome:
+        """The address of record that a REGISTER is about, or why it is refused."""
         try:
             address = self.served.address_of(request.required("to"))
             valid = address is not None and self.served.covers(request.target, address.key)
@@ -91,32 +157,27 @@ class Registrar:
             # Step 4: "If the authenticated user is not authorized to modify bindings, the registrar MUST return a 403
             # (Forbidden) and skip the remaining steps."
             return Outcome(403, "", [], [], [], f"{user} may not register {address.key}")
-        now = self.wall()
-        for _ in range(ATTEMPTS):
-            try:
-                before = await self.store.bindings(address.key, now)
-                current = [binding_of(row) for row in before]
-                outcome = apply(request, current, now, self.policy, address.uri, source, self._date_at(now))
-                if outcome.changes:
-                    # Before the wait for the disk: the connection may end meanwhile, and its end has to find this.
-                    self._note_connection(address.key, source, outcome)
-                    await self.store.replace(address.key, rows_of(outcome.rows, current, before), before, now)
-                    if self.changed is not None:
-                        self.changed(address.key, outcome.changes)
-                return outcome
-            except StoreConflict:
-                # "REGISTER requests MUST also be processed atomically": decide anew on what is there now.
-                continue
-            except StoreError as error:
-                return _unstored(str(error))
-        return _unstored(f"{address.key} was changed by others {ATTEMPTS} times meanwhile")
+        return address
+
+    def _decide(
+        self, request: Request, source: Flow, address: AddressOfRecord, current: list[Binding], now: float
+    ) -> Outcome:
+        """What becomes of the bindings; it is yet to be stored."""
+        outcome = apply(request, current, now, self.policy, address.uri, source, self._date_at(now))
+        if source.connection and outcome.changes:
+            # Before the wait for the disk: the connection may end meanwhile, and its end has to find this.
+            self._note_connection(address.key, source, outcome)
+        return outcome
+
+    def _tell(self, key: str, outcome: Outcome) -> None:
+        if self.changed is not None:
+            self.changed(key, outcome.changes)
 
     def _note_connection(self, key: str, source: Flow, outcome: Outcome) -> None:
-        if source.connection:
-            for change in outcome.changes:
-                if change.binding.flow:
-                    self._connections.setdefault(source.connection, set()).add(key)
-                    break
+        for change in outcome.changes:
+            if change.binding.flow:
+                self._connections.setdefault(source.connection, set()).add(key)
+                break
 
     def _date_at(self, now: float) -> str:
         """The value of the Date header (20.17), made once a second."""
@@ -155,7 +216,7 @@ class Registrar:
         """Remove the bindings of one address of record that need a connection which is gone."""
         for _ in range(ATTEMPTS):
             now = self.wall()
-            before = await self.store.bindings(key, now)
+            before = await self._store.bindings(key, now)
             kept: list[BindingRow] = []
             changes: list[Change] = []
             for row in before:
@@ -167,7 +228,7 @@ class Registrar:
             if not changes:
                 return 0
             try:
-                await self.store.replace(key, tuple(kept), before, now)
+                await self._store.replace(key, tuple(kept), before, now)
             except StoreConflict:
                 continue
             if self.changed is not None:
@@ -180,7 +241,7 @@ class Registrar:
 
         To be called again and again: each call goes on where the last one ended. Raises StoreError.
         """
-        removed = await self.store.sweep(self.wall(), limit)
+        removed = await self._store.sweep(self.wall(), limit)
         count = 0
         for key, rows in removed:
             count += len(rows)
@@ -283,6 +344,10 @@ def row_of(binding: Binding) -> BindingRow:
         binding.gruu,
         binding.updated,
     )
+
+
+def _respond(transaction: ServerTransaction, outcome: Outcome) -> None:
+    transaction.respond(outcome.status, outcome.reason, outcome.headers, why=outcome.why)
 
 
 def _unstored(why: str) -> Outcome:
