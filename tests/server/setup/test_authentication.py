@@ -314,3 +314,16 @@ def test_credentials_of_ours_are_taken_off(line: str, stays: bool) -> None:
 )
 def test_what_a_digest_uri_has_to_have_in_common_with_the_request_uri(ours: str, theirs: str, same: bool) -> None:
     assert same_resource(ours, theirs) is same
+
+
+@pytest.mark.parametrize(("named", "his"), [("x%61", False), ("x%2561", True), ("xa", False)])
+def test_an_account_is_who_its_uri_means_and_not_how_that_is_spelled(named: str, his: bool) -> None:
+    """10.3 step 5: "any escaped characters MUST be converted to their unescaped form"."""
+    world = World(users=("x%61", "xa"))
+    phone = world.phone("x%61")
+    address = f"<sip:{named}@{DOMAIN}>"
+    answers = phone.request("REGISTER", f"sip:{DOMAIN}", to=address, sender=address)
+    assert statuses(answers) == [200 if his else 403]
+    # He may call, and nobody is there.
+    answers = phone.request("MESSAGE", f"sip:xa@{DOMAIN}", sender=address)
+    assert statuses(answers) == [480 if his else 403]

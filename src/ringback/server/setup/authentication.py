@@ -22,7 +22,8 @@ MUST remove the user-provided P-Preferred-Identity header from any message it fo
 
 from __future__ import annotations
 
-import secrets
+import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -34,7 +35,9 @@ from ringback.server.setup.limits import PasswordGuard
 from ringback.server.stateless import turn_away
 from ringback.sip.digest import parse_credentials
 from ringback.sip.digest_server import Authenticator, Claim, Outcome, UserKeys, Verdict, may_challenge
+from ringback.sip.headers import parse_name_addr
 from ringback.sip.message import Headers, Request
+from ringback.sip.route import Self
 from ringback.sip.transport import Flow
 from ringback.sip.uri import Uri, parse_uri
 from ringback.store.base import AccountRow, AccountStore, EmbeddedAccounts
@@ -65,6 +68,8 @@ _ASSERTED: Final = frozenset(("p-asserted-identity", "p-preferred-identity", "re
 _TOUCHED: Final = frozenset(("authorization", "proxy-authorization", *_ASSERTED))
 #: As much work for somebody who does not exist as for one who does.
 _NOBODY: Final = (("MD5", ""), ("SHA-256", ""), ("SHA-512-256", ""))
+#: An account whose name is the user part of its URI as it stands.
+_PLAIN_ACCOUNT: Final = re.compile(r"[A-Za-z0-9\-_.!~*'()&=+$,]++@[a-z0-9.\-]++\Z")
 
 
 class _Proof:
@@ -131,7 +136,7 @@ class Authentication:
         minimum: str = "MD5",
         observer: Observer | None = None,
         wall: Callable[[], float] = time.time,
-        token: Callable[[int], bytes] = secrets.token_bytes,
+        token: Callable[[int], bytes] = os.urandom,
     ) -> None:
         """Raises ConfigurationError when `domains` is empty."""
         self.inner: Application = inner
@@ -229,8 +234,7 @@ class Authentication:
         element = transaction.stack.element
         registration = self._is_registration(transaction)
         # 10.2: From "is equal to the value in the To header field unless the request is a third-party registration".
-        claimed = request.to.uri if registration else request.from_.uri
-        domain = self.domains.domain_of(claimed, element) or self.domains.main
+        domain = self._domain(request.required("to" if registration else "from"), element)
         realm = self.realm or domain
         values = request.all("authorization" if registration else "proxy-authorization")
         claim = self.authenticator.select(values, realm)
@@ -246,6 +250,16 @@ class Authentication:
                 turn_away(transaction, 403, "Too Many Wrong Passwords", why=why)
                 return None
         return proof
+
+    def _domain(self, value: str, element: Self) -> str:
+        """The domain of ours that a From or To value claims; the main one when it claims none."""
+        if value.startswith("<sip:"):
+            # Most URIs end with the name of a domain of ours, which needs no reading.
+            end = value.find(">")
+            host = value[value.find("@") + 1 : end]
+            if end > 0 and host in self.domains.names:
+                return host
+        return self.domains.domain_of(parse_name_addr(value).uri, element) or self.domains.main
 
     def _proved(self, transaction: ServerTransaction, proof: _Proof, row: AccountRow | None) -> bool:
         """Whether the sender is who he claims to be, by the account of that name; if not, the request is answered."""
@@ -283,15 +297,23 @@ class Authentication:
         """In what a request claims to be of another than `account`; "" when it does not."""
         request = transaction.request
         element = transaction.stack.element
-        sender = request.from_.uri
+        # What nearly everybody writes, which needs no reading; "" when the account cannot be known by its text.
+        plain = f"<sip:{account}>" if _PLAIN_ACCOUNT.match(account) is not None else ""
+        sender = request.required("from")
         if registration:
-            if self.domains.account_of(request.to.uri, element) != account:
+            to = request.required("to")
+            if not (plain and to.startswith(plain)) and (
+                self.domains.account_of(parse_name_addr(to).uri, element) != account
+            ):
                 # 10.3 step 4: "If the authenticated user is not authorized to modify bindings, the registrar MUST
                 # return a 403 (Forbidden)".
                 return "To is not the address of record of this account"
-        elif is_anonymous(sender):
+        if plain and sender.startswith(plain):
             return ""
-        if self.domains.account_of(sender, element) != account:
+        uri = parse_name_addr(sender).uri
+        if not registration and is_anonymous(uri):
+            return ""
+        if self.domains.account_of(uri, element) != account:
             return "From is not the address of this account"
         return ""
 
