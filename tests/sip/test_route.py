@@ -291,7 +291,7 @@ def test_the_mark_varies_with_what_decides_where_a_request_goes_and_with_nothing
     """RFC 5393 4.2.1: it "MUST depend at least on the received Request-URI and any Route header field values used" and
     "MUST NOT vary with the request method"."""
     mark = loop_mark(received(BOB, method="INVITE"))
-    assert mark.startswith(".") and len(mark) == 9
+    assert mark.startswith(".") and mark[1:].isdigit()
     assert loop_mark(received(BOB, method="CANCEL")) == mark
     assert loop_mark(received(BOB, extra=("Subject: other",))) == mark
     assert loop_mark(received("sip:carol@example.org")) != mark

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import zlib
+from functools import lru_cache
 from typing import Final
 
 from ringback.sip.grammar import number, split_commas
@@ -23,6 +24,8 @@ from ringback.sip.uri import Uri, build_uri
 
 _PLAIN: Final = "p"
 _MAC_OCTETS: Final = 10
+#: A copy of it costs half of what a new one does.
+_UNKEYED: Final = hashlib.blake2s(digest_size=10)
 #: Where the flow token begins: a letter and the MAC in hexadecimal come first.
 _FLOW_AT: Final = 1 + 2 * _MAC_OCTETS
 #: RFC 5393 5.3.3: "has a maximum allowable Incoming Max-Breadth value, which is RECOMMENDED to be 60".
@@ -91,8 +94,15 @@ class Route:
 def plain_token(secret: bytes, call_id: str, flow_token: str = "") -> str:
     """The token that binds a Record-Route of ours, and the flow that it may name, to one Call-ID."""
     text = f"{call_id}\n{flow_token}" if flow_token else call_id
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=_MAC_OCTETS, key=secret)
+    digest = _keyed(secret).copy()
+    digest.update(text.encode("utf-8", "surrogateescape"))
     return f"{_PLAIN}{digest.hexdigest()}{flow_token}"
+
+
+@lru_cache(maxsize=16)
+def _keyed(secret: bytes) -> hashlib.blake2s:
+    """A MAC that has taken in its key: that is most of the work for a text as short as a Call-ID."""
+    return hashlib.blake2s(digest_size=_MAC_OCTETS, key=hashlib.blake2s(secret).digest())
 
 
 def _own_token(value: str, element: Self) -> str | None:
@@ -246,7 +256,9 @@ def stateless_branch(request: Request) -> str:
         top = request.required("via")[: via.size]
         parts = [top, request.to_tag, request.from_tag, request.call_id, str(request.cseq.number), request.uri]
         text = "|".join(parts)
-    return "s" + hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=10).hexdigest()
+    digest = _UNKEYED.copy()
+    digest.update(text.encode("utf-8", "surrogateescape"))
+    return f"s{digest.hexdigest()}"
 
 
 def refusal(
@@ -312,7 +324,7 @@ def loop_mark(request: Request) -> str:
     route = request.header("route")
     seed = f"{request.call_id}|{request.uri}" if route is None else f"{request.call_id}|{request.uri}|{route}"
     # The mark is compared within the Vias of one request only, and RFC 5393 4.2.4 names CRC-32 as good enough.
-    return f".{zlib.crc32(seed.encode('utf-8', 'surrogateescape')):08x}"
+    return f".{zlib.crc32(seed.encode('utf-8', 'surrogateescape'))}"
 
 
 def check_max_forwards(text: str | None) -> int:

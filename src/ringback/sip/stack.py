@@ -220,16 +220,17 @@ class Stack:
         context.start(caller, self.secret, self.layer, now)
         self._after(context)
 
-    def relay_ack(self, request: Request, flow: Flow | None, now: float) -> None:
+    def relay_ack(self, request: Request, flow: Flow | None, now: float, in_dialog: bool = False) -> None:
         """Forward the ACK to a 2xx: it has no transaction and gets no response (16.11, 13.2.2.4).
 
-        `flow` is given when a token of ours names it. Raises ParseError.
+        `flow` is given when a token of ours names it; `in_dialog` says that one has shown the route to be that of a
+        dialog, which is fixed: such an ACK needs no loop mark. Raises ParseError.
         """
         forwards = check_max_forwards(request.header("max-forwards"))
         if forwards < 0:
             return
         request.put_line("max-forwards", f"Max-Forwards: {forwards}")
-        branch = stateless_branch(request) + loop_mark(request)
+        branch = stateless_branch(request) if in_dialog else stateless_branch(request) + loop_mark(request)
         hop = request.uri
         if "route" in request.names:
             routes = request.split("route")

@@ -67,8 +67,8 @@ LIVE: Final[Mapping[str, tuple[str, ...]]] = {
 RETRY_AFTER: Final = 30
 #: Thresholds of the cycle collector. A transaction is walked when it is young, twice, and not again in the half minute
 #: that it lives: a full collection stalls all calls for as long as it takes to walk what all of them hold.
-#: `Upkeep.collect` does it in calm moments.
-COLLECTOR: Final = (20_000, 10, 1_000_000)
+#: `Upkeep.collect` does it in calm moments. The walks before are short, 20,000 objects at most.
+COLLECTOR: Final = (2_000, 10, 1_000_000)
 #: Seconds between two looks at what still runs while the server ends.
 DRAIN_INTERVAL: Final = 0.05
 #: Seconds that connections get to send what is queued, when the server ends.

@@ -152,7 +152,7 @@ class Proxy:
         if not is_gruu(target) or not self.element.serves(target):
             flow = transaction.route.flow
             if request.method == "ACK":
-                transaction.stack.relay_ack(request, flow, transaction.now)
+                transaction.stack.relay_ack(request, flow, transaction.now, in_dialog=True)
             else:
                 here = Target(request.uri, flow, (), 1000, "a dialog that went through here", [])
                 transaction.forward(Plan([Stage([here])], record_route=False))
@@ -178,7 +178,7 @@ class Proxy:
                 request.retarget(target.uri)
                 if target.routes:
                     request.prepend("Route", ", ".join(target.routes))
-                transaction.stack.relay_ack(request, target.flow, transaction.now)
+                transaction.stack.relay_ack(request, target.flow, transaction.now, in_dialog=True)
         elif stages:
             transaction.forward(Plan(stages, record_route=False))
         elif stages is None:
