@@ -416,6 +416,8 @@ class TestTags:
             ('<sip:a@b>;y="<;tag=fake>";tag=x', "x"),
             ('<sip:a@b>;y=">;tag=fake"', ""),
             ('<sip:a@b>;y=";tag=fake;";tag=x', "x"),
+            ("<sip:a@b>;tag=>", ">"),
+            ('"a>;tag=fake" <sip:a@b>;tag=x', "x"),
         ],
     )
     def test_it_is_what_a_full_reading_gives(self, value: str, tag: str) -> None:

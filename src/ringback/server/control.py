@@ -100,6 +100,10 @@ class ControlServer:
         except asyncio.CancelledError:
             # The server ends. Whoever has stopped reading must not keep it: closing would wait until all is sent.
             writer.transport.abort()
+        except Exception as error:
+            # The first releases of Python 3.11 tell nobody of what goes wrong here.
+            loop = asyncio.get_running_loop()
+            loop.call_exception_handler({"message": "a command of the control socket failed", "exception": error})
         finally:
             self._clients.discard(task)
             writer.close()

@@ -384,10 +384,11 @@ def parse_name_addrs(values: list[str]) -> list[NameAddr]:
 
 def tag_of(value: str) -> str:
     """The tag of a From or To value, by a search of its text alone; "" when there is none."""
-    angle = value.rfind(">") + 1
+    angle = value.find(">") + 1
     position = value.find(";tag=", angle)
-    if position < 0 or value.find('"', angle) >= 0:
-        # Odd spelling, a quoted parameter that might hide or fake a tag, or no tag: only then is the address read.
+    if position < 0 or value.find('"', angle) >= 0 or value.find(">", angle) >= 0:
+        # Odd spelling, text in quotes or a second ">" that might hide or fake a tag, or no tag: only then is the address
+        # read.
         return parse_name_addr(value).tag if "tag" in value[angle:].lower() else ""
     end = value.find(";", position + 5)
     return value[position + 5 :].strip(SPACE) if end < 0 else value[position + 5 : end].strip(SPACE)
