@@ -387,8 +387,7 @@ def tag_of(value: str) -> str:
     angle = value.find(">") + 1
     position = value.find(";tag=", angle)
     if position < 0 or value.find('"', angle) >= 0 or value.find(">", angle) >= 0:
-        # Odd spelling, text in quotes or a second ">" that might hide or fake a tag, or no tag: only then is the address
-        # read.
+        # Odd spelling, text in quotes or a second ">" that might hide or fake a tag, or no tag: only then is all read.
         return parse_name_addr(value).tag if "tag" in value[angle:].lower() else ""
     end = value.find(";", position + 5)
     return value[position + 5 :].strip(SPACE) if end < 0 else value[position + 5 : end].strip(SPACE)
