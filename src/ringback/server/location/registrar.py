@@ -21,8 +21,7 @@ from ringback.sip.outbound import decode_flow_token
 from ringback.sip.registrar import EXPIRED, Refused
 from ringback.sip.transport import Flow, is_address, is_inward
 from ringback.sip.uri import Uri
-from ringback.store.base import BindingRow, BindingRows, EmbeddedLocation, LocationStore
-from ringback.store.commit import Commit
+from ringback.store.base import BindingRow, BindingRows, Commit, EmbeddedLocation, LocationStore
 
 #: How often a REGISTER is decided anew because others were changing the same address of record.
 ATTEMPTS: Final = 5
