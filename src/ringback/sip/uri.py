@@ -16,11 +16,11 @@ _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+\-.]*\Z")
 # user = 1*( unreserved / escaped / user-unreserved ); letters beyond ASCII are let through as they came, and "#", which
 # dial strings hold.
 _USER_CHARACTERS: Final = r"[A-Za-z0-9\-_.!~*'()&=+$,;?/#\[\]\x80-\U0010ffff]*+"
-_USER: Final = re.compile(rf"{_USER_CHARACTERS}(?:%[0-9A-Fa-f]{{2}}{_USER_CHARACTERS})*+\Z")
+_USER: Final = re.compile(rf"{_USER_CHARACTERS}(?:%[0-9A-Fa-f]{{2}}{_USER_CHARACTERS})*\Z")
 _PASSWORD_CHARACTERS: Final = r"[A-Za-z0-9\-_.!~*'()&=+$,]*+"
-_PASSWORD: Final = re.compile(rf"{_PASSWORD_CHARACTERS}(?:%[0-9A-Fa-f]{{2}}{_PASSWORD_CHARACTERS})*+\Z")
+_PASSWORD: Final = re.compile(rf"{_PASSWORD_CHARACTERS}(?:%[0-9A-Fa-f]{{2}}{_PASSWORD_CHARACTERS})*\Z")
 _VALUE_CHARACTERS: Final = r"[A-Za-z0-9\-_.!~*'()\[\]/:&+$\x80-\U0010ffff]*+"
-_VALUE: Final = re.compile(rf"{_VALUE_CHARACTERS}(?:%[0-9A-Fa-f]{{2}}{_VALUE_CHARACTERS})*+\Z")
+_VALUE: Final = re.compile(rf"{_VALUE_CHARACTERS}(?:%[0-9A-Fa-f]{{2}}{_VALUE_CHARACTERS})*\Z")
 # What no URI holds: control characters, space, quotes, angle brackets, and what cannot be written as octets.
 _FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f<>\"\ud800-\udc7f\udd00-\udfff]")
 # RFC 3966 section 3: global-number-digits and local-number-digits.
