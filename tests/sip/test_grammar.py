@@ -13,7 +13,9 @@ from ringback.sip.grammar import (
     DEEPEST_COMMENT,
     MOST_PARAMETERS,
     canonical_host,
+    character_set,
     first_value,
+    host_end,
     is_host,
     is_ipv4,
     is_ipv6,
@@ -22,7 +24,9 @@ from ringback.sip.grammar import (
     parse_parameters,
     quote,
     quoted_end,
+    short_number,
     shown,
+    span,
     split_commas,
     split_parameters,
     strip_comments,
@@ -44,6 +48,20 @@ class TestTokens:
     @pytest.mark.parametrize("text", ["", "a\n", "\na", "\u00e9", "\u0660", "a b"])
     def test_what_is_none(self, text: str) -> None:
         assert not is_token(text)
+
+
+class TestCharacterSets:
+    @pytest.mark.parametrize(
+        ("text", "end"),
+        [("", 0), ("a", 1), ("aba", 3), ("abca", 2), ("c", 0), ("a\u0161", 1), ("a\x00", 1), ("a\U0001f600b", 1)],
+    )
+    def test_where_the_characters_of_a_set_end(self, text: str, end: int) -> None:
+        """Only the whole code counts: U+0161, whose last byte is that of "a", is no "a"."""
+        assert span(text, character_set("ab")) == end
+
+    @pytest.mark.parametrize("character", [chr(code) for code in range(300)])
+    def test_each_character(self, character: str) -> None:
+        assert span(character, character_set("a\u00ff")) == (1 if character in "a\u00ff" else 0)
 
 
 class TestHosts:
@@ -131,6 +149,29 @@ class TestHosts:
     def test_invalid(self, host: str) -> None:
         assert not is_host(host)
 
+    @pytest.mark.parametrize(
+        ("text", "end"),
+        [
+            ("a.b:5060", 3),
+            ("a.b;lr", 3),
+            ("a.b.>", 4),
+            ("1.2.3.4:5060", 7),
+            ("1.2.3.4.:5060", -1),
+            ("1.2.3.256;lr", -1),
+            ("a.1:5060", -1),
+            ("a-:5060", -1),
+            ("a-.b", -1),
+            ("a..b;lr", -1),
+            (":5060", -1),
+            ("", -1),
+            ("[::1]", -1),
+            ("a" * 254 + ":1", 254),
+            ("a" * 255 + ":1", -1),
+        ],
+    )
+    def test_where_a_host_ends_that_other_text_follows(self, text: str, end: int) -> None:
+        assert host_end(text) == end
+
     def test_every_octet_of_an_ipv4_address(self) -> None:
         assert [value for value in range(1000) if is_ipv4(f"10.{value}.0.1")] == list(range(256))
 
@@ -180,6 +221,18 @@ class TestNumbers:
     def test_too_large(self, text: str) -> None:
         with pytest.raises(ParseError, match="it is over 9"):
             number(text, "it", 9)
+
+
+    @pytest.mark.parametrize(
+        ("text", "value"),
+        [("0", 0), ("007", 7), ("9999999999", 9999999999), ("00000000001", -1), ("", -1), ("-1", -1), ("1 ", -1)],
+    )
+    def test_short_ones(self, text: str, value: int) -> None:
+        assert short_number(text) == value
+
+    @pytest.mark.parametrize("text", ["\u0661", "\u00b2", "1/", "1:"])
+    def test_digits_are_those_of_ascii(self, text: str) -> None:
+        assert short_number(text) == -1
 
 
 class TestQuotedStrings:

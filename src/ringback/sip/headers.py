@@ -11,7 +11,10 @@ from typing import Final
 
 from ringback.errors import ParseError
 from ringback.sip.grammar import (
+    DIGITS,
+    LETTERS,
     SPACE,
+    character_set,
     first_value,
     is_ipv4,
     is_ipv6,
@@ -20,7 +23,9 @@ from ringback.sip.grammar import (
     parse_parameters,
     quote,
     quoted_end,
+    short_number,
     shown,
+    span,
     split_commas,
     split_parameters,
     unquote,
@@ -196,8 +201,7 @@ _PROTOCOLS: Final[dict[str, str]] = {
 }
 
 
-# A sent-by as nearly every element writes it: no IPv6, no space, and a port.
-_SENT_BY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_\-.]*+:[0-9]{1,5}\Z")
+_SENT_BY: Final = character_set(LETTERS + DIGITS + "_-.")
 MOST_VIA_PARAMETERS: Final = 32
 
 
@@ -210,21 +214,28 @@ def parse_via(value: str) -> Via:
         comma = value.find(",")
         first = value if comma < 0 else value[:comma]
         parts = first.split(";")
-    protocol, _, sent_by = parts[0].strip(SPACE).partition(" ")
-    transport = _PROTOCOLS.get(protocol)
+    head = parts[0].strip(SPACE)
+    space = head.find(" ")
+    transport = _PROTOCOLS.get(head[:space]) if space > 0 else None
     if transport is None:
         transport, sent_by = _via_protocol(parts[0])
+    else:
+        sent_by = head[space + 1 :]
     via = Via(transport, sent_by.strip(SPACE))
     if not via.sent_by:
         raise ParseError(f"a Via without an address: {shown(value)}")
     if len(parts) > MOST_VIA_PARAMETERS:
         raise ParseError(f"a Via with over {MOST_VIA_PARAMETERS} parameters")
     for position in range(1, len(parts)):
-        name, equals, content = parts[position].partition("=")
-        if name == "branch" and not via.branch:
-            via.branch = content.strip(SPACE)
+        part = parts[position]
+        if part.startswith("branch=") and not via.branch:
+            via.branch = part[7:].strip(SPACE)
+            continue
+        equals = part.find("=")
+        if equals < 0:
+            _via_parameter(via, part.strip(SPACE).lower(), "", "")
         else:
-            _via_parameter(via, name.strip(SPACE).lower(), equals, content.strip(SPACE))
+            _via_parameter(via, part[:equals].strip(SPACE).lower(), "=", part[equals + 1 :].strip(SPACE))
     via.size = len(first)
     via.more = len(first) < len(value)
     return via
@@ -243,18 +254,18 @@ def _via_protocol(text: str) -> tuple[str, str]:
 
 
 def _parse_sent_by(sent_by: str) -> tuple[str, int]:
-    if _SENT_BY.match(sent_by) is None:
-        # COLON = SWS ":" SWS: space is allowed around it, and nowhere else.
-        host, colon, port = sent_by.rpartition(":")
-        if colon and not port.endswith("]"):
-            sent_by = f"{host.rstrip(SPACE)}:{port.lstrip(SPACE)}"
-        name, number_or_none = parse_host_port(sent_by, sent_by)
-        return name, number_or_none or 0
-    host, _, port = sent_by.partition(":")
-    value = int(port)
-    if value > 65535 or value == 0:
-        raise ParseError(f"not a port in Via: {shown(sent_by)}")
-    return host.lower(), value
+    # As nearly every element writes it: no IPv6, no space, and a port.
+    end = span(sent_by, _SENT_BY)
+    if 0 < end < len(sent_by) and ord(sent_by[end]) == ord(":") and sent_by[0] != "-" and sent_by[0] != ".":
+        value = short_number(sent_by[end + 1 :])
+        if 0 < value <= 65535:
+            return sent_by[:end].lower(), value
+    # COLON = SWS ":" SWS: space is allowed around it, and nowhere else.
+    host, colon, port = sent_by.rpartition(":")
+    if colon and not port.endswith("]"):
+        sent_by = f"{host.rstrip(SPACE)}:{port.lstrip(SPACE)}"
+    name, number_or_none = parse_host_port(sent_by, sent_by)
+    return name, number_or_none or 0
 
 
 def _via_parameter(via: Via, name: str, equals: str, content: str) -> None:
@@ -269,7 +280,7 @@ def _via_parameter(via: Via, name: str, equals: str, content: str) -> None:
             raise ParseError(f"received in Via is not an address: {shown(content)}")
     elif name == "rport":
         # A value that is not a port means no more than an empty one: it is overwritten on the way (RFC 3581 4).
-        via.rport = int(content) if content.isascii() and content.isdigit() and len(content) < 6 else 0
+        via.rport = max(0, short_number(content)) if len(content) < 6 else 0
     elif not is_token(name) or (equals and not content):
         raise ParseError(f"not a parameter of Via: {shown(name + equals + content)}")
 
@@ -324,28 +335,28 @@ def parse_name_addr(value: str) -> NameAddr:
     value = value.strip(SPACE)
     display = ""
     if value.startswith('"'):
-        end = quoted_end(value, 0)
-        display = unquote(value[:end])
-        rest = value[end:].lstrip(SPACE)
-        if not rest.startswith("<"):
+        angle = quoted_end(value, 0)
+        display = unquote(value[:angle])
+        while angle < len(value) and value[angle] in SPACE:
+            angle += 1
+        if angle == len(value) or ord(value[angle]) != ord("<"):
             raise ParseError(f"a display name without <address>: {shown(value)}")
     else:
         angle = value.find("<")
         if angle < 0:
             return _parse_addr_spec(value)
-        rest = value[angle:]
         if angle > 0:
             display = value[:angle]
             if ";" in display or ":" in display:
                 return _parse_addr_spec(value)
             display = _plain_display(display, value)
-    close = rest.find(">")
+    close = value.find(">", angle)
     if close < 0:
         raise ParseError(f"'<' without '>' in {shown(value)}")
-    uri = parse_uri(rest[1:close])
-    tail = rest[close + 1 :].lstrip(SPACE)
-    if not tail:
+    uri = parse_uri(value[angle + 1 : close])
+    if close + 1 == len(value):
         return NameAddr(display, uri, {})
+    tail = value[close + 1 :].lstrip(SPACE)
     if not tail.startswith(";"):
         raise ParseError(f"text after '>' in {shown(value)}")
     return NameAddr(display, uri, parse_parameters(split_parameters(tail), 1))
@@ -353,6 +364,9 @@ def parse_name_addr(value: str) -> NameAddr:
 
 def _plain_display(text: str, value: str) -> str:
     # "display-name = *(token LWS)/ quoted-string"; RFC 4475 3.1.1.6: the last LWS may be missing.
+    size = len(text) - 1
+    if ord(text[size]) == ord(" ") and is_token(text[:size]):
+        return text[:size]
     words = text.replace("\t", " ").split(" ")
     kept: list[str] = []
     for word in words:
@@ -403,12 +417,21 @@ class CSeq:
         self.method: str = method
 
 
+MOST_CSEQ: Final = 4294967295
+
+
 def parse_cseq(value: str) -> CSeq:
     """Read a CSeq. "The sequence number MUST be expressible as a 32-bit unsigned integer" (20.16)."""
+    space = value.find(" ")
+    if space > 0:
+        plain = short_number(value[:space])
+        method = value[space + 1 :]
+        if 0 <= plain <= MOST_CSEQ and is_token(method):
+            return CSeq(plain, method)
     digits, _, method = value.replace("\t", " ").partition(" ")
     method = method.lstrip(" ")
     if not method:
         raise ParseError(f"not a CSeq: {shown(value)}")
     if not is_token(method):
         raise ParseError(f"not a method in CSeq: {shown(value)}")
-    return CSeq(number(digits, "the CSeq", 4294967295), method)
+    return CSeq(number(digits, "the CSeq", MOST_CSEQ), method)

@@ -10,7 +10,20 @@ import re
 from typing import Final
 
 from ringback.errors import ParseError
-from ringback.sip.grammar import canonical_host, is_host, number, parse_parameters, shown, unescape
+from ringback.sip.grammar import (
+    DIGITS,
+    LETTERS,
+    canonical_host,
+    character_set,
+    host_end,
+    is_host,
+    number,
+    parse_parameters,
+    short_number,
+    shown,
+    span,
+    unescape,
+)
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+\-.]*\Z")
 # user = 1*( unreserved / escaped / user-unreserved ); letters beyond ASCII are let through as they came, and "#", which
@@ -23,6 +36,11 @@ _VALUE_CHARACTERS: Final = r"[A-Za-z0-9\-_.!~*'()\[\]/:&+$\x80-\U0010ffff]*+"
 _VALUE: Final = re.compile(rf"{_VALUE_CHARACTERS}(?:%[0-9A-Fa-f]{{2}}{_VALUE_CHARACTERS})*\Z")
 # What no URI holds: control characters, space, quotes, angle brackets, and what cannot be written as octets.
 _FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f<>\"\ud800-\udc7f\udd00-\udfff]")
+# Of these sets what nearly all URIs are made of: nothing escaped, nothing beyond ASCII, no password, no headers.
+_PLAIN_USER: Final = character_set(LETTERS + DIGITS + "-_.!~*'()&=+$,#")
+_PLAIN_VALUE: Final = character_set(LETTERS + DIGITS + "-_.!~*'()[]/:&+$")
+_PLAIN_PARAMETERS: Final = character_set(LETTERS + DIGITS + "-_.!~*'()[]/:&+$%`;=")
+_PORT: Final = character_set(DIGITS)
 # RFC 3966 section 3: global-number-digits and local-number-digits.
 _TEL_NUMBER: Final = re.compile(r"\+[\-.()]*+[0-9][0-9\-.()]*+\Z|[\-.()]*+[0-9A-Fa-f*#][0-9A-Fa-f*#\-.()]*+\Z")
 _VISUAL: Final = str.maketrans("", "", "-.()")
@@ -155,6 +173,9 @@ def parse_uri(text: str) -> Uri:
     """Read a URI. Raises ParseError (400, or 414 when it is too long)."""
     if len(text) > LONGEST_URI:
         raise ParseError(f"a URI is over {LONGEST_URI} characters", 414)
+    plain = _plain_sip(text)
+    if plain is not None:
+        return plain
     scheme, colon, rest = text.partition(":")
     if not colon or _SCHEME.match(scheme) is None:
         raise ParseError(f"not a URI: {shown(text)}")
@@ -168,6 +189,39 @@ def parse_uri(text: str) -> Uri:
     if not rest:
         raise ParseError(f"a URI with nothing after its scheme: {shown(text)}")
     return Uri(text, scheme, rest, None, "", None, {}, "")
+
+
+def _plain_sip(text: str) -> Uri | None:
+    """The SIP URI when it is written as nearly all are, `sip:user@host:port;parameters`; None when it is not."""
+    start = 4 if text.startswith("sip:") else 5 if text.startswith("sips:") else 0
+    if start == 0:
+        return None
+    user = ""
+    at = text.find("@", start)
+    if at >= 0:
+        user = text[start:at]
+        if not user or span(user, _PLAIN_USER) != len(user):
+            return None
+    rest = text[max(start, at + 1) :]
+    end = host_end(rest)
+    if end < 0:
+        return None
+    host = rest[:end].lower()
+    port: int | None = None
+    if end < len(rest) and ord(rest[end]) == ord(":"):
+        rest = rest[end + 1 :]
+        end = span(rest, _PORT)
+        value = short_number(rest[:end])
+        if not 0 < value <= 65535:
+            return None
+        port = value
+    parameters: dict[str, str | None] = {}
+    if end < len(rest):
+        tail = rest[end:]
+        if ord(tail[0]) != ord(";") or span(tail, _PLAIN_PARAMETERS) != len(tail):
+            return None
+        parameters = _parse_uri_parameters(tail.split(";"), text)
+    return Uri(text, "sip" if start == 4 else "sips", user, None, host, port, parameters, "")
 
 
 def _parse_sip(text: str, scheme: str, rest: str) -> Uri:
@@ -226,7 +280,7 @@ def _parse_uri_parameters(parts: list[str], whole: str) -> dict[str, str | None]
     parameters = parse_parameters(parts, 1)
     escaped = False
     for name, value in parameters.items():
-        if value is not None and _VALUE.match(value) is None:
+        if value is not None and span(value, _PLAIN_VALUE) != len(value) and _VALUE.match(value) is None:
             raise ParseError(f"URI parameter {name} holds what it must not: {shown(whole)}")
         if "%" in name:
             escaped = True
