@@ -12,6 +12,7 @@ from ringback.sip.message import (
     build_request,
     build_response,
     checked_line,
+    first_position,
     response_to,
 )
 from ringback.sip.parser import parse
@@ -365,6 +366,14 @@ class TestResponses:
 
 NAMES = st.sampled_from(["Subject", "X-Own", "s", "Contact", "Route", "User-Agent", "Call-Info"])
 VALUES = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=("Cs",)), max_size=40)
+
+
+@pytest.mark.parametrize(
+    ("key", "start", "position"),
+    [("via", 0, 0), ("via", 1, 2), ("via", 2, 2), ("via", 3, -1), ("to", 0, 1), ("from", 0, -1)],
+)
+def test_where_a_name_stands_first(key: str, start: int, position: int) -> None:
+    assert first_position(["via", "to", "via"], key, start) == position
 
 
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=8), st.binary(max_size=60))

@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from ringback.errors import LocalError, ParseError
-from ringback.sip.grammar import SPACE, is_token, number, shown, split_commas
+from ringback.sip.grammar import SPACE, is_token, number, short_number, shown, split_commas
 from ringback.sip.headers import (
     CSeq,
     HeaderName,
@@ -31,6 +31,14 @@ _UNWRITABLE: Final = re.compile(r"[\r\n\ud800-\udc7f\udd00-\udfff]|(?<!\\)\0")
 _WHITE: Final = " \t\r\n"
 
 Headers = list[tuple[str, str]]
+
+
+def first_position(names: list[str], key: str, start: int = 0) -> int:
+    """Where `key` stands first from `start` on, -1 when it does not: `in` and `index` in one, a plain loop in C."""
+    for position, name in enumerate(names):
+        if name == key and position >= start:
+            return position
+    return -1
 
 
 class Message:
@@ -54,14 +62,19 @@ class Message:
 
     def header(self, key: str) -> str | None:
         """The value of the first line with this key ("call-id", "via" …), unfolded and stripped; None without one."""
-        if key not in self.names:
-            return None
-        return self.value_at(self.names.index(key))
+        position = first_position(self.names, key)
+        return None if position < 0 else self.value_at(position)
 
     def value_at(self, position: int) -> str:
         """The value of the line at `position`, unfolded and stripped."""
         line = self.lines[position]
-        value = line[line.find(":") + 1 :].strip(_WHITE)
+        # "Name: value" without more white space is what nearly everybody writes: one slice, and nothing to strip.
+        start = line.find(":") + 1
+        if start < len(line) and ord(line[start]) == ord(" "):
+            start += 1
+        value = line[start:]
+        if value and (ord(value[0]) <= ord(" ") or ord(value[-1]) <= ord(" ")):
+            value = value.strip(_WHITE)
         if "\n" in value:
             # "The line break and the whitespace at the beginning of the next line are treated as a single SP character"
             # (7.3.1).
@@ -70,8 +83,6 @@ class Message:
 
     def all(self, key: str) -> list[str]:
         """The values of every line with this key, in order, not yet split at commas."""
-        if key not in self.names:
-            return []
         return [self.value_at(position) for position, name in enumerate(self.names) if name == key]
 
     def split(self, key: str) -> list[str]:
@@ -85,10 +96,10 @@ class Message:
 
     def required(self, key: str) -> str:
         """The value of a header that has to be there. Raises ParseError."""
-        value = self.header(key)
-        if value is None:
+        position = first_position(self.names, key)
+        if position < 0:
             raise ParseError(f"no {header_name(key).spelled} header")
-        return value
+        return self.value_at(position)
 
     @property
     def via(self) -> Via:
@@ -139,7 +150,7 @@ class Message:
 
     def tokens(self, key: str) -> list[str]:
         """Every token of a list such as "require" or "supported", in lower case."""
-        return [token.lower() for token in self.split(key)]
+        return [token for value in self.all(key) for token in split_commas(value.lower()) if token]
 
     def option_tags(self, key: str) -> list[str]:
         """The option-tags of "require" or "proxy-require" as they are written. Raises ParseError for what is none."""
@@ -155,7 +166,8 @@ class Message:
         value = self.header(key)
         if value is None:
             return None
-        return number(value, header_name(key).spelled, most)
+        plain = short_number(value)
+        return plain if 0 <= plain <= most else number(value, header_name(key).spelled, most)
 
     def reread_via(self) -> None:
         """The topmost Via line was edited in place: read it again when it is asked for."""
@@ -167,7 +179,7 @@ class Message:
         """Add a line before all lines with the same name (before all lines when there is none)."""
         entry = _built_name(name)
         line = checked_line(entry.spelled, value)
-        position = self.names.index(entry.key) if entry.key in self.names else 0
+        position = max(0, first_position(self.names, entry.key))
         self.names.insert(position, entry.key)
         self.lines.insert(position, line)
         self._forget(entry.key)
@@ -180,32 +192,35 @@ class Message:
 
     def remove(self, key: str) -> None:
         """Remove every line with this key."""
-        while key in self.names:
-            position = self.names.index(key)
+        position = first_position(self.names, key)
+        while position >= 0:
             del self.names[position]
             del self.lines[position]
+            position = first_position(self.names, key, position)
         self._forget(key)
 
     def replace(self, name: str, value: str) -> None:
         """Put this value in place of the first line with this name (or after all others) and drop its further lines."""
         entry = _built_name(name)
         line = checked_line(entry.spelled, value)
-        if entry.key not in self.names:
+        position = first_position(self.names, entry.key)
+        if position < 0:
             self.names.append(entry.key)
             self.lines.append(line)
             return
-        position = self.names.index(entry.key)
         self.lines[position] = line
-        while entry.key in self.names[position + 1 :]:
-            further = self.names.index(entry.key, position + 1)
+        further = first_position(self.names, entry.key, position + 1)
+        while further >= 0:
             del self.names[further]
             del self.lines[further]
+            further = first_position(self.names, entry.key, further)
         self._forget(entry.key)
 
     def put_line(self, key: str, line: str) -> None:
         """Put a whole line that needs no check in place of the first one with this key, or after all others."""
-        if key in self.names:
-            self.lines[self.names.index(key)] = line
+        position = first_position(self.names, key)
+        if position >= 0:
+            self.lines[position] = line
         else:
             self.names.append(key)
             self.lines.append(line)
@@ -215,9 +230,9 @@ class Message:
 
         Raises LocalError when there is none.
         """
-        if key not in self.names:
+        position = first_position(self.names, key)
+        if position < 0:
             raise LocalError(f"no {header_name(key).spelled} to take a value from")
-        position = self.names.index(key)
         rest = ""
         line = self.lines[position]
         comma = line.find(",")

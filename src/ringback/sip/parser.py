@@ -13,19 +13,18 @@ import re
 from typing import Final
 
 from ringback.errors import ParseError
-from ringback.sip.grammar import SPACE, is_host, is_token, number, shown
+from ringback.sip.grammar import SPACE, is_host, is_token, number, short_number, shown
 from ringback.sip.headers import (
     CALL_ID_BIT,
     CONTENT_LENGTH_BIT,
     CSEQ_BIT,
     FROM_BIT,
     KNOWN_NAMES,
-    ROUTE_BIT,
     TO_BIT,
     VIA_BIT,
     header_name,
 )
-from ringback.sip.message import Request, Response
+from ringback.sip.message import Request, Response, first_position
 
 LARGEST_MESSAGE: Final = 65535
 MOST_LINES: Final = 256
@@ -42,6 +41,7 @@ _NEEDED_NAMES: Final = (
     (CALL_ID_BIT, "Call-ID"),
     (CSEQ_BIT, "CSeq"),
 )
+_MOST_LENGTH: Final = 2**31
 METHODS: Final = frozenset(
     (
         *("INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "PRACK"),
@@ -58,24 +58,23 @@ def parse(data: bytes, largest: int = LARGEST_MESSAGE) -> Request | Response:
     """
     if len(data) > largest:
         raise ParseError(f"a message of {len(data)} octets, over {largest}", 513)
-    if data[:1] == b"\r":
+    if data.startswith(b"\r"):
         # 7.5: "Implementations … MUST ignore any CRLF appearing before the start-line".
         data = data.lstrip(b"\r\n")
     end = data.find(b"\r\n\r\n")
     if end < 0:
         raise ParseError("no empty line ends the headers")
-    head = data[:end].decode("utf-8", "surrogateescape")
-    lines = head.split("\r\n")
-    if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
+    lines = _decoded(data[:end]).split("\r\n")
+    text = "".join(lines)
+    if "\n" in text or "\r" in text:
         raise ParseError(f"a bare CR or LF in {shown(_broken_line(lines))}")
-    start = lines[0]
-    del lines[0]
+    start = lines.pop(0)
     names, seen = read_names(lines)
     if seen & _NEEDED != _NEEDED:
         raise ParseError(_missing(seen))
     body = data[end + 4 :]
     if seen & CONTENT_LENGTH_BIT:
-        line = lines[names.index("content-length")]
+        line = lines[first_position(names, "content-length")]
         length = _content_length(line)
         if length > len(body):
             # 18.3: "If there are not enough octets … the element SHOULD generate a 400 (Bad Request) error response."
@@ -83,9 +82,16 @@ def parse(data: bytes, largest: int = LARGEST_MESSAGE) -> Request | Response:
         if length < len(body):
             body = body[:length]
     # 7.1: "The SIP-Version string is case-insensitive, but implementations MUST send upper-case."
-    if start[:4].upper() == "SIP/":
+    if len(start) > 3 and ord(start[3]) == ord("/") and start[:3].upper() == "SIP":
         return _response(start, names, lines, body)
     return _request(start, names, lines, body)
+
+
+def _decoded(head: bytes) -> str:
+    try:
+        return head.decode("utf-8")
+    except UnicodeDecodeError:
+        return head.decode("utf-8", "surrogateescape")
 
 
 def read_names(lines: list[str]) -> tuple[list[str], int]:
@@ -94,10 +100,9 @@ def read_names(lines: list[str]) -> tuple[list[str], int]:
         raise ParseError(f"more than {MOST_LINES} header lines", 513)
     names: list[str] = []
     seen = 0
-    size = 0
+    listed = 0
     folded = False
     for line in lines:
-        size += len(line)
         colon = line.find(":")
         entry = KNOWN_NAMES.get(line[:colon]) if colon > 0 else None
         if entry is None:
@@ -111,25 +116,31 @@ def read_names(lines: list[str]) -> tuple[list[str], int]:
             entry = header_name(line[:colon].rstrip(" \t"))
         bit = entry.bit
         if bit:
-            if seen & bit and bit < VIA_BIT:
+            if bit >= VIA_BIT:
+                # A comma in a URI counts as well: nobody comes near the limit.
+                listed += 1 + (line.count(",") if "," in line else 0)
+            elif seen & bit:
                 raise ParseError(f"more than one {entry.spelled}")
             seen |= bit
         names.append(entry.key)
     if folded:
         names = _join_folds(names, lines)
-    if size > MOST_VIAS * SHORTEST_VIA:
-        _check_count(names, lines, "via", MOST_VIAS)
-    if seen & ROUTE_BIT:
-        _check_count(names, lines, "route", MOST_ROUTES)
-        _check_count(names, lines, "record-route", MOST_ROUTES)
+    if listed > MOST_ROUTES or folded:
+        _check_counts(names, lines)
     return names, seen
+
+
+def _check_counts(names: list[str], lines: list[str]) -> None:
+    if sum([len(line) for line in lines]) > MOST_VIAS * SHORTEST_VIA:
+        _check_count(names, lines, "via", MOST_VIAS)
+    _check_count(names, lines, "route", MOST_ROUTES)
+    _check_count(names, lines, "record-route", MOST_ROUTES)
 
 
 def _check_count(names: list[str], lines: list[str], key: str, most: int) -> None:
     total = 0
     for position, name in enumerate(names):
         if name == key:
-            # A comma in a URI counts as well: nobody comes near the limit.
             total += 1 + lines[position].count(",")
     if total > most:
         raise ParseError(f"more than {most} values of {header_name(key).spelled}", 513)
@@ -159,8 +170,13 @@ def _join_folds(names: list[str], lines: list[str]) -> list[str]:
 
 
 def _content_length(line: str) -> int:
-    digits = line[line.index(":") + 1 :].strip(" \t\r\n")
-    return number(digits, "Content-Length", 2**31)
+    start = line.find(":") + 1
+    if start < len(line) and ord(line[start]) == ord(" "):
+        start += 1
+    length = short_number(line[start:])
+    if 0 <= length <= _MOST_LENGTH:
+        return length
+    return number(line[start:].strip(" \t\r\n"), "Content-Length", _MOST_LENGTH)
 
 
 def _missing(seen: int) -> str:
@@ -179,18 +195,6 @@ def _request(start: str, names: list[str], lines: list[str], body: bytes) -> Req
     if method not in METHODS and not is_token(method):
         raise ParseError(f"not a method: {shown(method)}")
     request = Request(method, uri, names, lines, body)
-    line = lines[names.index("cseq")]
-    words = line.split(" ")
-    if (
-        len(words) == 3
-        and words[2] == method
-        and line.find(":") == len(words[0]) - 1
-        and len(words[1]) < 10
-        and words[1].isascii()
-        and words[1].isdigit()
-    ):
-        # As nearly everybody writes it: that is all there is to check.
-        return request
     if request.cseq.method != method:
         # 8.1.1.5: "The method MUST match that of the request." RFC 4475 3.1.2.18 answers an unknown method with 501.
         status = 400 if method in METHODS else 501
@@ -206,9 +210,10 @@ def _response(start: str, names: list[str], lines: list[str], body: bytes) -> Re
     code, _, reason = rest.partition(" ")
     # RFC 4475 3.1.1.13: "The space character after the reason code is required. If it were not present … a liberal
     # receiver would accept it anyway".
-    if len(code) != 3 or not (code.isascii() and code.isdigit()) or not 100 <= int(code) <= 699:
+    status = short_number(code) if len(code) == 3 else 0
+    if not 100 <= status <= 699:
         raise ParseError(f"not a status line: {shown(start)}")
-    return Response(int(code), reason, names, lines, body)
+    return Response(status, reason, names, lines, body)
 
 
 def _check_version(version: str, start: str) -> None:
