@@ -48,25 +48,12 @@ def account(user: str, domain: str = DOMAIN, realm: str = "", enabled: bool = Tr
     return AccountRow(user, domain, hashes, enabled)
 
 
-class RemoteLocation:
-    """The location as a store in another process offers it: nothing without a coroutine."""
+class Remote:
+    """A store as one in another process offers it: nothing without a coroutine."""
 
-    def __init__(self, store: MemoryStore) -> None:
-        self.bindings = store.location.bindings
-        self.replace = store.location.replace
-        self.count = store.location.count
-        self.scan = store.location.scan
-        self.sweep = store.location.sweep
-
-
-class RemoteAccounts:
-    """The accounts as a store in another process offers them."""
-
-    def __init__(self, store: MemoryStore) -> None:
-        self.get = store.accounts.get
-        self.put = store.accounts.put
-        self.remove = store.accounts.remove
-        self.scan = store.accounts.scan
+    def __init__(self, store: object, *methods: str) -> None:
+        for name in methods:
+            setattr(self, name, getattr(store, name))
 
 
 class World:
@@ -115,8 +102,11 @@ class World:
                 self.finish(self.store.accounts.put(account(user, domain)))
         served = Served(domains, element)
         policy = binding_policy(served, SECRET)
-        location: LocationStore = RemoteLocation(self.store) if remote else self.store.location
-        accounts: AccountStore = RemoteAccounts(self.store) if remote else self.store.accounts
+        location: LocationStore = self.store.location
+        accounts: AccountStore = self.store.accounts
+        if remote:
+            location = Remote(location, "bindings", "replace", "count", "scan", "sweep")  # type: ignore[assignment]
+            accounts = Remote(accounts, "get", "put", "remove", "scan")  # type: ignore[assignment]
         self.registrar = Registrar(location, served, policy, wall=self.wall)
         self.lookup = Lookup(location, served, SECRET, wall=self.wall, accounts=accounts)
         self.authenticator = Authenticator(SECRET, algorithms=algorithms)

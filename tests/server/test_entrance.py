@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ringback.server.app import ServerTransaction
-from ringback.server.entrance import METHODS, Entrance
+from ringback.server.entrance import Entrance
 from ringback.sip.message import Request
+from ringback.sip.parser import METHODS
 from ringback.sip.route import Self
 from ringback.sip.stack import Incoming, Stack
 from ringback.sip.transport import Flow, Listener

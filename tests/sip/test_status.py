@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ringback.sip.status import REASONS, reason_phrase
+from ringback.sip.status import REASONS, reason_phrase, warning
 
 
 def test_every_status_of_rfc_3261_has_its_phrase() -> None:
@@ -119,3 +119,16 @@ def test_every_phrase_can_be_written() -> None:
     assert all(100 <= status <= 699 for status in REASONS)
     assert all(re.fullmatch(r"[A-Za-z][A-Za-z/ -]*[A-Za-z]", phrase) for phrase in REASONS.values())
     assert list(REASONS) == sorted(REASONS)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("no Via header", '399 ringback "no Via header"'),
+        # Nothing ends the quoted string before its end (25.1).
+        ('a "b" \\', "399 ringback \"a 'b' \""),
+        ("x" * 500, f'399 ringback "{"x" * 120}"'),
+    ],
+)
+def test_a_warning_is_one_quoted_string(text: str, value: str) -> None:
+    assert warning(text) == ("Warning", value)

@@ -18,6 +18,7 @@ from ringback.sip.message import Headers, Request
 from ringback.sip.plan import Decision, Plan
 from ringback.sip.route import Route
 from ringback.sip.stack import Incoming, Stack
+from ringback.sip.status import warning
 from ringback.sip.transaction import Transaction
 from ringback.sip.transport import Flow
 
@@ -106,5 +107,4 @@ async def _guarded(transaction: ServerTransaction, rest: Coroutine[Any, Any, Non
 
 
 def _unreadable(transaction: ServerTransaction, error: ParseError) -> None:
-    text = str(error).replace("\\", "").replace('"', "'")[:120]
-    refuse(transaction, error.status, headers=[("Warning", f'399 ringback "{text}"')], why=str(error))
+    refuse(transaction, error.status, headers=[warning(str(error))], why=str(error))

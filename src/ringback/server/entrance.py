@@ -6,13 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from ringback.server.app import Application, Rest, ServerTransaction
+from ringback.sip.parser import METHODS
 from ringback.sip.stack import Incoming, Stack
 
-#: Methods that are counted by name; all others are "other".
-METHODS: Final = (
-    *("REGISTER", "INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "MESSAGE", "SUBSCRIBE", "NOTIFY", "PUBLISH", "REFER"),
-    *("INFO", "UPDATE", "PRACK"),
-)
+#: Under which all methods are counted that nobody has registered.
 OTHER: Final = "other"
 
 
@@ -30,7 +27,7 @@ class Entrance:
         self.aside: Callable[[ServerTransaction], Rest] = aside
         self.serving: bool = False
         self._stack: Stack = stack
-        self._counts: dict[str, int] = dict.fromkeys((*METHODS, OTHER), 0)
+        self._counts: dict[str, int] = dict.fromkeys((*sorted(METHODS), OTHER), 0)
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -22,7 +22,7 @@ from typing import Final
 from ringback.errors import ParseError
 from ringback.sip.branch import DONE, LOCATING, TIMER_CANCELLED, TIMER_RING, WAITING, Branch, Outgoing, request_uri
 from ringback.sip.headers import parse_name_addr
-from ringback.sip.message import SPENT, Request, Response, response_to
+from ringback.sip.message import SPENT, Request, Response, put_line, response_to
 from ringback.sip.parser import METHODS
 from ringback.sip.plan import SPENT_PLAN, Decision, Plan, Stage
 from ringback.sip.route import MAX_BREADTH, check_max_forwards, loop_mark
@@ -108,16 +108,16 @@ class ResponseContext(Timed):
         record = self.plan.record_route and (request.method in _DIALOG_METHODS or request.method not in METHODS)
         outgoing = Outgoing(request, caller, mark, secret, record)
         forwards = check_max_forwards(request.header("max-forwards"))
-        _put(outgoing.names, outgoing.lines, "max-forwards", f"Max-Forwards: {forwards}")
+        put_line(outgoing.names, outgoing.lines, "max-forwards", f"Max-Forwards: {forwards}")
         breadth = request.number("max-breadth") if "max-breadth" in request.names else None
         self._breadth = MAX_BREADTH if breadth is None else min(breadth, MAX_BREADTH)
         outgoing.breadth = self._breadth
         # RFC 5393 5.3.3: "If a SIP proxy receives a request with no Max-Breadth header field value, it MUST add one".
-        _put(outgoing.names, outgoing.lines, "max-breadth", f"Max-Breadth: {self._breadth}")
+        put_line(outgoing.names, outgoing.lines, "max-breadth", f"Max-Breadth: {self._breadth}")
         if "content-length" not in outgoing.names:
             # 16.6 step 9: "If the request will be sent to the next hop using a stream-based transport and the copy
             # contains no Content-Length header field, the proxy MUST insert one".
-            _put(outgoing.names, outgoing.lines, "content-length", f"Content-Length: {len(request.body)}")
+            put_line(outgoing.names, outgoing.lines, "content-length", f"Content-Length: {len(request.body)}")
         self._outgoing = outgoing
         self._next_stage(layer, now)
 
@@ -580,11 +580,3 @@ def _is_among(uri: Uri, others: list[Uri]) -> bool:
         if uri.equivalent(other):
             return True
     return False
-
-
-def _put(names: list[str], lines: list[str], key: str, line: str) -> None:
-    if key in names:
-        lines[names.index(key)] = line
-    else:
-        names.append(key)
-        lines.append(line)

@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from ringback.errors import LocalError, ParseError
-from ringback.sip.grammar import SPACE, is_token, number, short_number, shown, split_commas
+from ringback.sip.grammar import SPACE, is_token, number, shown, split_commas
 from ringback.sip.headers import (
     CSeq,
     HeaderName,
@@ -39,6 +39,16 @@ def first_position(names: list[str], key: str, start: int = 0) -> int:
         if name == key and position >= start:
             return position
     return -1
+
+
+def put_line(names: list[str], lines: list[str], key: str, line: str) -> None:
+    """As `Message.put_line`, for lines that are no message yet."""
+    position = first_position(names, key)
+    if position >= 0:
+        lines[position] = line
+    else:
+        names.append(key)
+        lines.append(line)
 
 
 class Message:
@@ -166,8 +176,7 @@ class Message:
         value = self.header(key)
         if value is None:
             return None
-        plain = short_number(value)
-        return plain if 0 <= plain <= most else number(value, header_name(key).spelled, most)
+        return number(value, header_name(key).spelled, most)
 
     def reread_via(self) -> None:
         """The topmost Via line was edited in place: read it again when it is asked for."""
@@ -218,12 +227,7 @@ class Message:
 
     def put_line(self, key: str, line: str) -> None:
         """Put a whole line that needs no check in place of the first one with this key, or after all others."""
-        position = first_position(self.names, key)
-        if position >= 0:
-            self.lines[position] = line
-        else:
-            self.names.append(key)
-            self.lines.append(line)
+        put_line(self.names, self.lines, key, line)
 
     def remove_first_value(self, key: str) -> None:
         """Take the topmost value off a list header, be it a line or one of several on a line (7.3.1).

@@ -23,6 +23,7 @@ from ringback.sip.plan import Plan
 from ringback.sip.route import Self, check_max_forwards, loop_mark, make_loose, next_hop, stateless_branch
 from ringback.sip.server_invite import ServerInvite
 from ringback.sip.server_request import ServerRequest
+from ringback.sip.status import warning
 from ringback.sip.timers import Send
 from ringback.sip.transaction import ENDED, PASS_UP, TIMED_OUT, TRYING_DUE, Transaction, response_key, server_key
 from ringback.sip.transactions import TransactionLayer
@@ -277,7 +278,7 @@ class Stack:
         if request is not None:
             try:
                 via_flow = self._stamp(request, flow)
-                response = response_to(request, error.status, "", self.new_tag(), _explained(error))
+                response = response_to(request, error.status, "", self.new_tag(), [warning(str(error))])
                 if flow.transport == "UDP" and len(response.encode()) > 3 * len(data):
                     # The sender's address may be forged: nobody gets much more than was sent in his name.
                     response.remove("warning")
@@ -472,12 +473,6 @@ class Stack:
         if context.final and self.explain and context.explain:
             context.explain = False
             self._events.append(Settled(context))
-
-
-def _explained(error: ParseError) -> Headers:
-    """A Warning that says what was wrong (20.43, 399 "Miscellaneous warning")."""
-    text = str(error).replace("\\", "").replace('"', "'")[:120]
-    return [("Warning", f'399 ringback "{text}"')]
 
 
 def listener_id(transport: str, host: str, port: int) -> str:

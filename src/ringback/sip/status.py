@@ -84,6 +84,15 @@ REASONS: Final[dict[int, str]] = {
 _CLASSES: Final = ("", "Trying", "OK", "Redirection", "Request Failure", "Server Failure", "Global Failure")
 
 
+def warning(text: str) -> tuple[str, str]:
+    """The Warning header that says what was wrong (20.43, 399 "Miscellaneous warning").
+
+    What would end its quotes is left out, and long text is cut.
+    """
+    text = text.replace("\\", "").replace('"', "'")[:120]
+    return "Warning", f'399 ringback "{text}"'
+
+
 def reason_phrase(status: int) -> str:
     """The default reason phrase of a status; for one that is not registered, that of its class (8.1.3.2)."""
     known = REASONS.get(status)

@@ -153,10 +153,10 @@ class Server:
         self._stopping.set()
 
     def _become(self, state: State) -> None:
+        # Only a server that has started has an entrance.
+        if "serving" in (self.state, state):
+            self.entrance.serving = state == "serving"
         self.state = state
-        entrance: Entrance | None = self.__dict__.get("entrance")
-        if entrance is not None:
-            entrance.serving = state == "serving"
 
     async def close(self) -> None:
         """Let go of everything, whatever it was doing."""

@@ -38,6 +38,7 @@ from ringback.sip.digest_server import Authenticator, Claim, Outcome, UserKeys, 
 from ringback.sip.headers import parse_name_addr
 from ringback.sip.message import Headers, Request
 from ringback.sip.route import Self
+from ringback.sip.status import warning
 from ringback.sip.transport import Flow
 from ringback.sip.uri import Uri, parse_uri
 from ringback.store.base import AccountRow, AccountStore, EmbeddedAccounts
@@ -273,7 +274,7 @@ class Authentication:
         why = self._pretence(transaction, account, proof.registration)
         if why:
             self._tell(transaction, account, FAILED_ACL, why)
-            transaction.respond(403, headers=[("Warning", f'399 ringback "{why}"')], why=f"{account}: {why}")
+            transaction.respond(403, headers=[warning(why)], why=f"{account}: {why}")
             return False
         transaction.user = account
         self._tell(transaction, account, SUCCESSFUL, verdict.reason)
@@ -332,7 +333,7 @@ class Authentication:
             headers = self._challenges(transaction, realm, registration, forged)
         else:
             self._tell(transaction, account, BAD_FORMAT if status == 400 else RESPONSE_FAILED, verdict.reason)
-            headers = _warning(verdict.reason)
+            headers = [warning(verdict.reason)]
         turn_away(transaction, status, headers=headers, why=verdict.reason)
 
     def _not_right(
@@ -358,7 +359,7 @@ class Authentication:
             stale = outcome is Outcome.STALE or outcome is Outcome.REPLAYED
             headers = self._challenges(transaction, realm, registration, stale)
         else:
-            headers = _warning(verdict.reason)
+            headers = [warning(verdict.reason)]
         why = f"{account}: {verdict.reason}"
         if source == source_key(transaction.flow.host):
             # With state: this request coming again is no second attempt.
@@ -427,8 +428,3 @@ def _place(uri: Uri) -> str:
 
 def _unknowable(transaction: ServerTransaction, error: StoreError) -> None:
     turn_away(transaction, 503, headers=[("Retry-After", "10")], why=str(error))
-
-
-def _warning(reason: str) -> Headers:
-    text = reason.replace("\\", "").replace('"', "'")[:120]
-    return [("Warning", f'399 ringback "{text}"')]
