@@ -1,7 +1,8 @@
 """The beat of media: every 20 ms all calls of a process take and give one frame.
 
-One timer serves all calls, so that a beat's packets leave together and the loop wakes up 50 times a second, not 50 times
-a call. A beat has three phases, for calls that hear each other: all receive, then what mixes does so, then all send.
+One timer serves all calls, so that a beat's packets leave together and the loop wakes up 50 times a second, not 50
+times a call. A beat has three phases, for calls that hear each other: all receive, then what mixes does so, then all
+send.
 
 The beat keeps to the clock: its time is counted from the first one, not from when the last one was done. When the loop
 was held up, missed beats are made up for at once, up to a bound; beyond that they are skipped and counted.
