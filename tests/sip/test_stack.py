@@ -3,9 +3,20 @@
 import pytest
 
 from ringback.errors import ParseError
+from ringback.sip.answerer import Answerer
 from ringback.sip.message import Request, Response, build_request
 from ringback.sip.parser import parse
-from ringback.sip.stack import MOST_TRANSACTIONS, Answered, Asked, Cancelled, Incoming, Malformed, listener_id
+from ringback.sip.stack import (
+    MOST_TRANSACTIONS,
+    Answered,
+    Asked,
+    Cancelled,
+    Expired,
+    Incoming,
+    Malformed,
+    listener_id,
+)
+from ringback.sip.timers import Send, Timed, Timers
 from ringback.sip.transport import Flow, Listener
 from tests.sip.element import ALICE, BOB, START, TCP, UDP, Element, phone, request, target
 
@@ -321,6 +332,20 @@ def test_a_cancel_before_the_application_has_decided() -> None:
     element.settle()
 
 
+def test_a_cancel_says_why_and_is_answered_with_the_tag_of_who_answers_himself() -> None:
+    """8.2.6.2: "the same tag MUST be used for all responses to that request, both final and provisional"."""
+    element = Element()
+    element.receive(request())
+    assert element.server is not None
+    element.server.user = Answerer("mine")
+    reasons = ("Reason: SIP;cause=200", "Reason: Q.850;cause=16")
+    element.receive(request("CANCEL").replace(b"Call-ID", "\r\n".join([*reasons, "Call-ID"]).encode()))
+    assert [(response.status, response.to_tag) for response in element.responses()] == [(200, "mine"), (487, "mine")]
+    [event] = [event for event in element.events if isinstance(event, Cancelled)]
+    assert event.reasons == ["SIP;cause=200", "Q.850;cause=16"]
+    element.settle()
+
+
 @pytest.mark.parametrize("method", ["MESSAGE", "OPTIONS", "REGISTER"])
 def test_a_cancel_of_another_request_has_no_effect(method: str) -> None:
     """9.2: "A CANCEL request has no impact on the processing of transactions with any other method", but "as long as
@@ -352,6 +377,26 @@ def test_a_cancel_from_somewhere_else_is_none() -> None:
     assert (element.statuses(), element.requests()) == ([180, 481], [])
     element.receive(request("CANCEL"))
     assert (element.statuses(), [sent.method for sent in element.requests()]) == ([200], ["CANCEL"])
+
+
+# timers of others -----------------------------------------------------------------------------------------------------
+
+
+class Other(Timed):
+    """Something that has timers and is no part of the stack; what they return is told when it is not 0."""
+
+    def expired(self, timer: int, now: float, timers: Timers, sends: list[Send]) -> int:
+        return timer
+
+
+def test_the_timers_of_others_are_told() -> None:
+    element = Element()
+    other = Other()
+    for delay, kind in ((1.0, 7), (2.0, 0), (0.5, 3)):
+        element.stack.layer.timers.start(element.now, delay, other, kind)
+    element.advance(5.0)
+    told = [event for event in element.events if isinstance(event, Expired)]
+    assert [(event.owner, event.outcome) for event in told] == [(other, 3), (other, 7)]
 
 
 # ACK -----------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from ringback.net.udp import UdpSocket
 from ringback.sip.message import Request
-from ringback.sip.stack import Answered, Asked, Cancelled, Event, Incoming, Malformed, Settled, Stack
+from ringback.sip.stack import Answered, Asked, Cancelled, Event, Expired, Incoming, Malformed, Settled, Stack
 from ringback.sip.transaction import Transaction
 from ringback.sip.transport import Flow
 from ringback.sip.uri import Uri
@@ -45,7 +45,7 @@ class Endpoint:
 
     application  called with each new request and the time; returns a coroutine when not all could be done at once
     locate       where a URI leads (RFC 3263): awaited with the URI, gives flows in order
-    observer     told of every other event, or None
+    observer     told of every other event, and of responses that `request` does not wait for; or None
     tap          told of every message: (received, octets, flow, when), or None
     admit        asked for the address of every datagram whether it may be read at all, or None
     """
@@ -174,9 +174,12 @@ class Endpoint:
             self._step(self._ask(event), None)
         elif isinstance(event, Answered):
             waiting = self.pending_clients.pop(event.client.key, None) if event.status >= 200 else None
-            if waiting is not None and not waiting.done():
-                waiting.set_result(event)
-        if self.observer is not None and isinstance(event, (Settled, Malformed, Cancelled)):
+            if waiting is not None:
+                if not waiting.done():
+                    waiting.set_result(event)
+            elif self.observer is not None and event.client.key not in self.pending_clients:
+                self.observer(event)
+        elif self.observer is not None and isinstance(event, (Settled, Malformed, Cancelled, Expired)):
             self.observer(event)
 
     def _arm(self) -> None:

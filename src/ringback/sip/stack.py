@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 from ringback.errors import ParseError
+from ringback.sip.answerer import Answerer
 from ringback.sip.branch import BRANCH_TIMER, Branch
 from ringback.sip.forwarding import CONTEXT_TIMER, ResponseContext
 from ringback.sip.grammar import split_parameters
@@ -24,7 +25,7 @@ from ringback.sip.route import Self, check_max_forwards, loop_mark, make_loose, 
 from ringback.sip.server_invite import ServerInvite
 from ringback.sip.server_request import ServerRequest
 from ringback.sip.status import warning
-from ringback.sip.timers import Send
+from ringback.sip.timers import Send, Timed
 from ringback.sip.transaction import ENDED, PASS_UP, TIMED_OUT, TRYING_DUE, Transaction, response_key, server_key
 from ringback.sip.transactions import TransactionLayer
 from ringback.sip.transport import STREAMS, Flow, Listener, bracketed
@@ -54,12 +55,16 @@ class Incoming(Event):
 
 
 class Cancelled(Event):
-    """The caller has cancelled a request that was not forwarded; the stack has answered it with 487."""
+    """The caller has cancelled a request that was not forwarded; the stack has answered it with 487.
 
-    __slots__ = ("server",)
+    reasons  the values of the Reason headers of the CANCEL (RFC 3326)
+    """
 
-    def __init__(self, server: Transaction) -> None:
+    __slots__ = ("reasons", "server")
+
+    def __init__(self, server: Transaction, reasons: list[str] | None = None) -> None:
         self.server: Transaction = server
+        self.reasons: list[str] = reasons or []
 
 
 class Answered(Event):
@@ -90,6 +95,16 @@ class Settled(Event):
 
     def __init__(self, context: ResponseContext) -> None:
         self.context: ResponseContext = context
+
+
+class Expired(Event):
+    """A timer of something that the stack does not know has fired; `outcome` is what its `expired` returned, not 0."""
+
+    __slots__ = ("outcome", "owner")
+
+    def __init__(self, owner: Timed, outcome: int) -> None:
+        self.owner: Timed = owner
+        self.outcome: int = outcome
 
 
 class Malformed(Event):
@@ -171,6 +186,8 @@ class Stack:
                     elif outcome == CONTEXT_TIMER and isinstance(owner, ResponseContext):
                         owner.stage_timer(self.layer, now)
                         self._after(owner)
+                    elif not isinstance(owner, (Branch, ResponseContext)):
+                        self._events.append(Expired(owner, outcome))
 
     def deadline(self) -> float | None:
         """When `advance` has to be called next; None when no timer runs."""
@@ -387,7 +404,10 @@ class Stack:
             self.respond(server, request, 481, now)
             return
         user = target.user
-        tag = user.own_tag(self.layer) if isinstance(user, ResponseContext) else self.new_tag()
+        if isinstance(user, ResponseContext):
+            tag = user.own_tag(self.layer)
+        else:
+            tag = user.tag if isinstance(user, Answerer) else self.new_tag()
         response = response_to(request, 200, "", tag)
         self.layer.respond(server, 200, response.encode(), now)
         if not isinstance(target, ServerInvite):
@@ -406,7 +426,7 @@ class Stack:
                 return
             final = response_to(target.request, 487, "", tag)
             if self.layer.respond(target, 487, final.encode(), now):
-                self._events.append(Cancelled(target))
+                self._events.append(Cancelled(target, request.all("reason")))
 
     # responses -------------------------------------------------------------------------------------------------------
 
