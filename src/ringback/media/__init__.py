@@ -1,0 +1,1 @@
+"""Sound over RTP: packets, jitter, quality, codecs and tones, pure; `io` is its only part that touches sockets."""
