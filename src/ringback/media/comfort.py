@@ -153,11 +153,9 @@ class SilenceSuppression:
             self._sent = None
             return None
         self._since += len(samples) / self._rate
-        noise = describe(samples)
-        if self._sent is not None:
-            same = abs(noise.level - self._sent.level) < self._CHANGED
-            if same and self._since < self._refresh:
+        if self._sent is not None and self._since < self._refresh:
+            if abs(level(samples) - self._sent.level) < self._CHANGED:
                 return b""
-        self._sent = noise
+        self._sent = describe(samples)
         self._since = 0.0
-        return build(noise)
+        return build(self._sent)
