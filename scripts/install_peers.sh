@@ -2,6 +2,7 @@
 # Installs the real SIP systems that the interop tests and the benchmarks talk to: Debian's packages when this is root
 # and apt-get works, and two npm packages when Node.js is there. Always succeeds: what stays missing is printed, and the
 # tests that need it are skipped with that reason. RINGBACK_NO_INSTALL=1 installs nothing.
+# baresip-core brings all that is asked of baresip: its modules for codecs, SDES, DTLS, ICE and files.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,6 +18,8 @@ WANTED=(
     '/usr/lib/*/kamailio/modules/db_sqlite.so=kamailio-sqlite-modules'
     sox=sox
     espeak-ng=espeak-ng
+    turnserver=coturn
+    '/usr/lib/*/libopus.so.0=libopus0'
     openssl=openssl
 )
 NODE=.venv/node

@@ -1,8 +1,12 @@
-"""Baresip: a phone with a configuration written here, driven over its control socket, with files for ears and mouth."""
+"""Baresip: a phone with a configuration written here, driven over its control socket, with files for ears and mouth.
+
+What version 1.0 cannot: Replaces in either direction (RFC 3891), so attended transfers; PRACK, UPDATE, session timers.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import select
 import socket
 import time
@@ -14,14 +18,31 @@ from tests.interop.peers.sound import write_tone
 
 MODULES = (Path("/usr/lib/baresip/modules"), Path("/usr/lib/x86_64-linux-gnu/baresip/modules"))
 
+CODECS = {
+    "PCMU": ("PCMU/8000/1", 8000, 1),
+    "PCMA": ("PCMA/8000/1", 8000, 1),
+    "G722": ("G722/16000/1", 16000, 1),
+    "L16": ("L16/16000/1", 16000, 1),
+    "opus": ("opus/48000/2", 48000, 2),
+}
+"""What baresip calls each codec, and the rate and the channels of the files that go with it."""
+
+MODULE_NAMES = (
+    *("g711", "g722", "l16", "opus", "aufile", "aubridge", "plc", "sndfile"),
+    *("srtp", "dtls_srtp", "ice"),
+)
+
 
 class Baresip:
-    """One phone of one user; it plays its own tone and records what it hears."""
+    """One phone of one user; it plays its own tone and records what it hears.
+
+    Without a server it registers nowhere and is called directly: `Baresip(directory, None, "bob").ready()`.
+    """
 
     def __init__(
         self,
         directory: Path,
-        server: Server,
+        server: Server | None,
         user: str,
         *,
         transport: str = "udp",
@@ -30,16 +51,27 @@ class Baresip:
         ring_seconds: int = 120,
         password: str = "",
         host: str = "127.0.0.1",
+        codec: str = "",
+        encryption: str = "",
+        ice: bool = False,
+        mouth: Path | None = None,
+        packet: int = 20,
+        loss_concealment: bool = False,
     ) -> None:
-        """`answer`: "manual" or "auto". `password`: another than that of the user. `host`: where the server and this
-        phone are, 127.0.0.1 or ::1.
+        """`answer`: "manual", "early" (183 with media) or "auto". `password`: another than that of the user. `host`:
+        where the server and this phone are, an address of this machine.
 
-        `ring_seconds`: after that an unanswered call is refused by the phone.
+        `ring_seconds`: after that an unanswered call is refused by the phone. `codec`: the only one, of CODECS; without
+        it PCMU and PCMA. `encryption`: "srtp" (SDES where the other side can), "srtp-mand" (or no call) or "dtls_srtp".
+        `ice`: whether media is found by ICE, for which `host` must not be a loopback address. `mouth`: the WAV that it
+        says instead of its tone, of the rate and channels of the codec. `packet`: milliseconds of sound in each packet.
         """
         self.directory = directory
         self.user = user
         self.tone = tone
         self.transport = transport
+        self.codec = codec
+        self.host = host
         self.events: list[dict[str, str]] = []
         self._pending = b""
         self._control: socket.socket | None = None
@@ -48,30 +80,45 @@ class Baresip:
         directory.mkdir(parents=True)
         self.version = "v6" if ":" in host else "v4"
         place = f"[{host}]" if ":" in host else host
-        sound = write_tone(directory / "mouth.wav", tone)
+        self.uri = f"sip:{user}@{place}:{self.port}"
+        name, rate, channels = CODECS[codec] if codec else ("PCMU/8000/1,PCMA/8000/1", 8000, 1)
+        sound = mouth or write_tone(directory / "mouth.wav", tone, rate=rate, channels=channels)
         modules = next(path for path in MODULES if path.is_dir())
+        trusted = f"sip_cafile {server.certificate}\nsip_verify_server yes\n" if server else ""
+        media = free_port(19)
+        loaded = [name for name in MODULE_NAMES if name != "plc" or loss_concealment]
         (directory / "config").write_text(
-            f"sip_listen {place}:{self.port}\nsip_cafile {server.certificate}\nsip_verify_server yes\n"
+            f"sip_listen {place}:{self.port}\n{trusted}"
             f"net_interface {host}\ncall_local_timeout {ring_seconds}\ncall_max_calls 4\n"
             f"audio_path /usr/share/baresip\naudio_player aubridge,{user}\naudio_alert aubridge,{user}-alert\n"
-            f"audio_source aufile,{sound}\nausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n"
-            f"snd_path {directory}\nmodule_path {modules}\n"
-            "module g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\n"
-            "module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n"
+            f"audio_source aufile,{sound}\nausrc_srate {rate}\nauplay_srate {rate}\n"
+            f"ausrc_channels {channels}\nauplay_channels {channels}\nrtp_ports {media}-{media + 19}\n"
+            f"opus_inbandfec yes\nopus_packet_loss 10\nsnd_path {directory}\nmodule_path {modules}\n"
+            + "".join(f"module {name}.so\n" for name in loaded)
+            + "module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n"
             f"ctrl_tcp_listen 127.0.0.1:{self.control_port}\n"
         )
-        port = server.tls if transport == "tls" else server.udp
-        (directory / "accounts").write_text(
-            f"<sip:{user}@{DOMAIN};transport={transport}>;auth_pass={password or password_of(user)};"
-            f"answermode={answer};regint=60;"
-            f'outbound="sip:{place}:{port};transport={transport}"\n'
-        )
+        account = f"<sip:{user}@{DOMAIN if server else place};transport={transport}>;answermode={answer};ptime={packet}"
+        account += f";audio_codecs={name}"
+        account += f";mediaenc={encryption}" if encryption else ""
+        account += ";medianat=ice" if ice else ""
+        if server:
+            port = server.tls if transport == "tls" else server.udp
+            account += f";auth_pass={password or password_of(user)};regint=60"
+            account += f';outbound="sip:{place}:{port};transport={transport}"'
+        else:
+            account += ";regint=0"
+        (directory / "accounts").write_text(f"{account}\n")
         self.program = Program(["baresip", "-f", directory, "-v", "-s"], directory / "log")
 
     def registered(self, seconds: float = 15.0) -> Baresip:
         """Wait until it is registered and its control socket is open."""
         self.program.expect(rf"\{{0/\w+/{self.version}\}} 200 OK .*\[\d+ binding", seconds)
-        wait_until(self._connect, 5.0, "control socket of baresip", self.program.tail)
+        return self.ready()
+
+    def ready(self, seconds: float = 5.0) -> Baresip:
+        """Wait until its control socket is open and it takes calls."""
+        wait_until(self._connect, seconds, "control socket of baresip", self.program.tail)
         return self
 
     def dial(self, target: str) -> None:
@@ -85,6 +132,31 @@ class Baresip:
     def hang_up(self) -> None:
         """End the call; refuse it when it still rings."""
         self._command("hangup")
+
+    def hold(self) -> None:
+        """Put the other side on hold (sendonly)."""
+        self._command("hold")
+
+    def resume(self) -> None:
+        """End the hold."""
+        self._command("resume")
+
+    def reinvite(self) -> None:
+        """Offer the same again."""
+        self._command("reinvite")
+
+    def transfer(self, target: str) -> None:
+        """Send the other side to another URI (REFER), and hang up when that call stands."""
+        self._command("transfer", target)
+
+    def press(self, digits: str) -> None:
+        """Send DTMF."""
+        for digit in digits:
+            self._command("sndcode", digit)
+
+    def pressed(self) -> str:
+        """The DTMF digits that it has received."""
+        return "".join(re.findall(r"received event: '(.)' \(end=1\)", self.program.output()))
 
     def expect(self, kind: str, seconds: float = 10.0) -> dict[str, str]:
         """Wait for the next event of this kind, e.g. CALL_INCOMING, CALL_RINGING, CALL_ESTABLISHED, CALL_CLOSED.
@@ -108,6 +180,10 @@ class Baresip:
         """The file with what this phone hears in its present or last call."""
         wait_until(lambda: any(self.directory.glob("dump-*-dec.wav")), 10, "recording of baresip", self.program.tail)
         return max(self.directory.glob("dump-*-dec.wav"))
+
+    def all_heard(self) -> list[Path]:
+        """All recordings, oldest first: with each call, hold and change of codec begins another."""
+        return sorted(self.directory.glob("dump-*-dec.wav"))
 
     def stop(self) -> None:
         """Let it unregister and end it."""

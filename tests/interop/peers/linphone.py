@@ -14,45 +14,40 @@ CONFIG = """[sip]
 sip_port={port}
 sip_tcp_port={port}
 sip_tls_port={tls_port}
-default_proxy=0
+default_proxy={default_proxy}
 register_only_when_network_is_up=0
 guess_hostname=0
-contact=<sip:{user}@127.0.0.1>
+contact=<{contact}>
 root_ca={certificate}
 verify_server_certs=1
 verify_server_cn=0
-use_ipv6=0
+use_ipv6={ipv6}
+media_encryption={encryption}
+media_encryption_mandatory={mandatory}
+session_expires_enabled={session_timer}
+session_expires_value=120
+session_expires_min_value=90
+[net]
+nat_policy_ref=nat
+download_bw=0
+upload_bw=0
+[nat_policy_0]
+ref=nat
+protocols={nat_protocols}
 [rtp]
 audio_rtp_port={rtp_port}
+[misc]
+user_certificates_path={directory}
 [sound]
 echocancellation=0
-[audio_codec_0]
-mime=PCMU
-rate=8000
-channels=1
-enabled=1
-[audio_codec_1]
-mime=opus
-rate=48000
-channels=2
-enabled=0
-[audio_codec_2]
-mime=speex
-rate=16000
-channels=1
-enabled=0
-[audio_codec_3]
-mime=speex
-rate=8000
-channels=1
-enabled=0
-[video]
+{codecs}[video]
 enabled=0
 capture=0
 display=0
 automatically_initiate=0
 automatically_accept=0
-[proxy_0]
+"""
+REGISTERED = """[proxy_0]
 reg_proxy=<sip:127.0.0.1:{server_port};transport={transport}>
 reg_route=<sip:127.0.0.1:{server_port};transport={transport};lr>
 reg_identity=sip:{user}@{domain}
@@ -64,43 +59,105 @@ username={user}
 passwd={password}
 realm={domain}
 """
+CODECS = {
+    "PCMU": (8000, 1),
+    "PCMA": (8000, 1),
+    "G722": (8000, 1),
+    "L16": (44100, 1),
+    "opus": (48000, 2),
+    "speex": (16000, 1),
+}
+"""Its codecs with the rate of the RTP clock and the channels, as its configuration has them."""
+HEARD_RATES = {"PCMU": 8000, "PCMA": 8000, "G722": 16000, "L16": 44100, "opus": 48000, "speex": 16000}
+"""The rate of what it records with each codec."""
 
 
 class Linphone:
-    """One phone of one user; it plays its own tone and records what it hears."""
+    """One phone of one user; it plays its own tone and records what it hears.
+
+    Without a server it registers nowhere and is called directly: `Linphone(directory, None, "bob").ready()`.
+    """
 
     def __init__(
-        self, directory: Path, server: Server, user: str, *, transport: str = "udp", tone: int = 1000
+        self,
+        directory: Path,
+        server: Server | None,
+        user: str,
+        *,
+        transport: str = "udp",
+        tone: int = 1000,
+        host: str = "127.0.0.1",
+        codec: str = "PCMU",
+        encryption: str = "none",
+        ice: bool = False,
+        session_timer: bool = False,
+        mouth: Path | None = None,
+        answer: str = "manual",
     ) -> None:
+        """`codec`: the only one, of CODECS. `encryption`: "none", "srtp" (SDES) or "dtls", without which there is no
+        call. `ice`: whether media is found by ICE, for which `host` must not be a loopback address. `mouth`: the WAV
+        that it says instead of its tone. `answer`: "manual", "auto", or "early" (183 with media until it is answered).
+        """
         self.directory = directory
         self.user = user
         self.tone = tone
+        self.host = host
         self.heard_file = directory / "heard.wav"
+        self.heard_rate = HEARD_RATES[codec]
+        self.port = free_port(0)
+        place = f"[{host}]" if ":" in host else host
+        self.uri = f"sip:{user}@{place}:{self.port}"
         (directory / ".local" / "share" / "linphone").mkdir(parents=True)
         config = directory / "linphonerc"
-        config.write_text(
-            CONFIG.format(
+        codecs = "".join(
+            f"[audio_codec_{number}]\nmime={name}\nrate={rate}\nchannels={channels}\nenabled={int(name == codec)}\n"
+            for number, (name, (rate, channels)) in enumerate(CODECS.items())
+        )
+        text = CONFIG.format(
+            port=self.port,
+            tls_port=free_port(0),
+            default_proxy=0 if server else -1,
+            contact=f"sip:{user}@{place}" if server else self.uri,
+            certificate=server.certificate if server else "/dev/null",
+            ipv6=int(":" in host),
+            encryption=encryption,
+            mandatory=int(encryption != "none"),
+            session_timer=int(session_timer),
+            nat_protocols="ice" if ice else "",
+            rtp_port=free_port(1),
+            directory=directory,
+            codecs=codecs,
+        )
+        if server:
+            text += REGISTERED.format(
                 user=user,
                 password=password_of(user),
                 domain=DOMAIN,
-                port=free_port(0),
-                tls_port=free_port(0),
-                rtp_port=free_port(1),
-                certificate=server.certificate,
                 server_port=server.tls if transport == "tls" else server.udp,
                 transport=transport,
             )
-        )
+        config.write_text(text)
         self.core_log = directory / "core.log"
         command: list[str | Path] = ["linphonec", "-c", config, "-d", "6", "-l", self.core_log]
+        command += ["-a"] if answer == "auto" else []
         self.program = Program(command, directory / "log", cwd=directory, env={"HOME": str(directory)})
-        write_tone(directory / "mouth.wav", tone)
-        for line in ("soundcard use files", "play mouth.wav", "record heard.wav"):  # it wraps its screen at 80 columns
+        if mouth is None:
+            mouth = write_tone(directory / "mouth.wav", tone)
+        elif mouth.parent != directory:
+            mouth = (directory / "mouth.wav").write_bytes(mouth.read_bytes()) and directory / "mouth.wav"
+        lines = ["soundcard use files", f"play {mouth.name}", "record heard.wav"]  # it wraps its screen at 80 columns
+        if answer == "early":
+            lines.insert(0, f"ringback {mouth.name}")
+        for line in lines:
             self.program.say(line)
 
     def registered(self, seconds: float = 15.0) -> Linphone:
         """Wait until it is registered."""
         self._expect_core(r"to \[LinphoneRegistrationOk\]", seconds)
+        return self.ready(seconds)
+
+    def ready(self, seconds: float = 15.0) -> Linphone:
+        """Wait until it has taken its first commands."""
         self.program.expect(r"record heard\.wav", seconds)
         return self
 
@@ -116,9 +173,38 @@ class Linphone:
         """End the call; refuse it when it still rings."""
         self.program.say("terminate")
 
-    def expect(self, pattern: str, seconds: float = 10.0) -> None:
+    def hold(self) -> None:
+        """Put the other side on hold (sendonly)."""
+        self.program.say("pause")
+
+    def resume(self, call: str = "") -> None:
+        """End the hold."""
+        self.program.say(f"resume {call}".rstrip())
+
+    def transfer(self, target: str) -> None:
+        """Send the other side of the present call to another URI (REFER)."""
+        self.program.say(f"transfer {target}")
+
+    def transfer_to_call(self, call: int, other: int) -> None:
+        """Send the other side of one call to that of another (REFER with Replaces). Calls are counted from 1."""
+        self.program.say(f"transfer {call} --to-call {other}")
+
+    def press(self, digits: str) -> None:
+        """Send DTMF."""
+        for digit in digits:
+            self.program.say(digit)
+
+    def pressed(self) -> str:
+        """The DTMF digits that it has received."""
+        return "".join(re.findall(r"Receiving tone (.) from", self.program.output()))
+
+    def expect(self, pattern: str, seconds: float = 10.0, *, after: int = 0) -> re.Match[str]:
         """Wait for what it says on the screen, e.g. "incoming call", "ringing", "connected", "ended"."""
-        self.program.expect(pattern, seconds)
+        return self.program.expect(pattern, seconds, after=after)
+
+    def said(self) -> int:
+        """How much it has said until now: `after` for what has to come from now on."""
+        return len(self.program.output())
 
     def heard(self) -> Path:
         """The file with what this phone hears."""

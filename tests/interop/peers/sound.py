@@ -14,29 +14,31 @@ RATE = 8000
 LISTEN_SECONDS = 0.5
 
 
-def write_tone(path: Path, hertz: float, seconds: float = 60.0) -> Path:
-    """Write a sine of `hertz` at half amplitude as mono 16-bit WAV of 8,000 samples a second."""
-    period = [round(16000 * math.sin(2 * math.pi * hertz * n / RATE)) for n in range(RATE)]  # whole hertz: one second
+def write_tone(path: Path, hertz: float, seconds: float = 60.0, rate: int = RATE, channels: int = 1) -> Path:
+    """Write a sine of `hertz` at half amplitude as 16-bit WAV, the same in each channel."""
+    period = [round(16000 * math.sin(2 * math.pi * hertz * n / rate)) for n in range(rate)]  # whole hertz: one second
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
+        file.setnchannels(channels)
         file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(struct.pack(f"<{RATE}h", *period) * int(seconds))
+        file.setframerate(rate)
+        both = [sample for sample in period for _ in range(channels)]
+        file.writeframes(struct.pack(f"<{rate * channels}h", *both) * int(seconds))
     return path
 
 
-def read_samples(path: Path) -> tuple[int, array.array[int]]:
+def read_samples(path: Path, unwritten_rate: int = RATE) -> tuple[int, array.array[int]]:
     """Rate and samples of the first channel of a 16-bit WAV, which may still be growing: (0, none) when too short.
 
     The lengths in the header of a growing file are not right yet, so what lies after the header of the data is taken.
-    Linphone writes the header at the end only: until then there are 44 zeros, and the sound is as we configured it.
+    Linphone writes the header at the end only: until then there are 44 zeros, and the sound is mono, of the rate that
+    goes with the codec in use (`unwritten_rate`).
     """
     samples: array.array[int] = array.array("h")
     content = path.read_bytes() if path.exists() else b""
     format_at, data_at = content.find(b"fmt "), content.find(b"data")
     if len(content) > 44 and not any(content[:44]):
         samples.frombytes(content[44 : len(content) // 2 * 2])
-        return RATE, samples
+        return unwritten_rate, samples
     if format_at < 0 or data_at < 0:
         return 0, samples
     channels, rate = struct.unpack_from("<HI", content, format_at + 10)
