@@ -14,19 +14,23 @@ nothing. Once the stream has keys, a plain packet is neither handed up nor sent.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 from ringback.media.backend import MediaError
-from ringback.media.demultiplex import RTCP, RTP, kind
+from ringback.media.demultiplex import DTLS, RTCP, RTP, kind
+from ringback.media.io.certificate import Certificate
 from ringback.media.io.counts import Counts
+from ringback.media.io.dtls import Role
+from ringback.media.io.handshake import Handshake
+from ringback.media.io.options import Remote, TransportOptions, TransportParameters
 from ringback.media.io.path import (
     RTCP_COMPONENT,
     RTP_COMPONENT,
     DirectPath,
     ExactSource,
-    SourceFilter,
+    Path,
     literal,
 )
 from ringback.media.io.sockets import Address, MediaSocket, bind_pair, local_address
@@ -37,60 +41,15 @@ __all__ = ["Remote", "Transport", "TransportOptions", "TransportParameters"]
 #: Called with a packet and when it came (seconds of the loop's clock).
 Listener = Callable[[bytes, float], None]
 
-#: Crypto suites that are offered unless said otherwise (RFC 4568), best first.
-DEFAULT_SUITES: Final = ("AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80")
+#: Messages of DTLS handshakes that are kept while SDP has not told yet who may send them; the oldest go first.
+HELD: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class TransportOptions:
-    """How a transport is opened.
-
-    address      the local IP literal; "" for the one that packets to the world leave from
-    advertised   the address written in SDP when it is another one, or ""
-    ports        the range of UDP ports, both ends included
-    rtcp_mux     "require": RTP and RTCP share one port from the beginning; "offer": they do when `start` says so; "no"
-    suites       the crypto suites to make keys for (SDES)
-    require      keys have to be agreed: `start` refuses a far end without
-    strict       plain packets are taken only from the address that SDP names, and no packet goes elsewhere
-    sources      makes the filter for plain packets out of the address that SDP names; not asked when `strict`
-    """
-
-    address: str = ""
-    advertised: str = ""
-    ports: tuple[int, int] = (16384, 32767)
-    rtcp_mux: str = "offer"
-    suites: tuple[str, ...] = DEFAULT_SUITES
-    require: bool = False
-    strict: bool = False
-    sources: Callable[[Address], SourceFilter] = ExactSource
-
-
-@dataclass(frozen=True, slots=True)
-class TransportParameters:
-    """What goes into our SDP. `rtcp_port` is `port` when there is only one; `crypto` holds (suite, key and salt)."""
-
-    address: str
-    port: int
-    rtcp_port: int
-    rtcp_mux: bool
-    crypto: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """What the far end's SDP says of the stream.
-
-    address, port   of RTP, an IP literal
-    rtcp            of RTCP (RFC 3605), or None for the port above that of RTP
-    rtcp_mux        RTCP comes and goes on the port of RTP
-    keys            what SDES has agreed
-    """
-
-    address: str
-    port: int
-    rtcp: Address | None = None
-    rtcp_mux: bool = False
-    keys: SrtpKeys | None = None
+def _about(remote: Remote) -> object:
+    """What a DTLS association is about: a change of it means a new one (RFC 8842 section 4)."""
+    if remote.association:
+        return remote.association
+    return (remote.role, frozenset(remote.fingerprints), remote.address, remote.port)
 
 
 def _add(counts: Counts, session: SrtpSession) -> None:
@@ -115,7 +74,9 @@ class Transport:
         self.on_rtcp: Listener = _ignored
         self._loop: asyncio.AbstractEventLoop = loop
         self._counts: Counts = Counts()
-        self._path: DirectPath
+        self._certificate: Certificate = options.certificate or Certificate.generate()
+        self._direct: DirectPath
+        self._path: Path
         self._parameters: TransportParameters
         self._mux: bool = options.rtcp_mux == "require"
         self._started: bool = False
@@ -123,6 +84,10 @@ class Transport:
         # Keys are required from the moment that `start` was told of them; the sessions are there once they are known.
         self._keyed: bool = False
         self._srtp: dict[int, SrtpSession] = {}
+        # The DTLS association in use or in the making: what it is about, and its handshakes by component.
+        self._association: object = None
+        self._handshakes: dict[int, Handshake] = {}
+        self._held: deque[tuple[int, bytes, Address]] = deque(maxlen=HELD)
 
     @classmethod
     async def open(cls, options: TransportOptions) -> Transport:
@@ -139,19 +104,25 @@ class Transport:
         """Let media flow as `remote` says; again, for each further agreement of the same call.
 
         Keys that stay the same keep their rollover counters and replay lists. Raises MediaError when the far end's
-        address is none, or keys are missing or do not fit; what flowed before then goes on.
+        address is none, or keys are missing or do not fit; what flowed before then goes on. Raises MediaError, too,
+        when a handshake fails; then nothing flows unless older keys are still in use.
         """
         if self._closed:
             raise MediaError("the transport is closed")
         address = (literal(remote.address), remote.port)
-        if remote.keys is None and self.options.require:
+        if self.options.require and remote.keys is None and not remote.fingerprints:
             raise MediaError("the far end agreed on no keys, and media must be encrypted")
         # RFC 4568 section 6: the one master key of a crypto attribute serves both SRTP and SRTCP.
-        session = None if remote.keys is None else self._session(remote.keys)
+        session = None if remote.keys is None or remote.fingerprints else self._session(remote.keys)
         self._aim(address, remote)
+        self._started = True
+        if remote.fingerprints:
+            self._keyed = True
+            await self._handshake(remote)
+            return
+        self._end_handshakes()
         self._keyed = session is not None
         self._protect({} if session is None else {RTP_COMPONENT: session, RTCP_COMPONENT: session})
-        self._started = True
 
     def send_rtp(self, data: bytes) -> bool:
         """Protect and send an RTP packet; False when it was not sent, which is loss on the way to who sends it."""
@@ -175,6 +146,8 @@ class Transport:
     def close(self) -> None:
         """Give back the ports; may be called at any time, also twice. Nothing is handed up afterwards."""
         self._closed = True
+        self._end_handshakes()
+        self._held.clear()
         self._path.close()
 
     # Opening and aiming.
@@ -185,7 +158,7 @@ class Transport:
         rtp, rtcp = bind_pair(host, options.ports, single=self._mux)
         first = MediaSocket(rtp, self._receiver(RTP_COMPONENT))
         second = None if rtcp is None else MediaSocket(rtcp, self._receiver(RTCP_COMPONENT))
-        self._path = DirectPath(first, second, strict=options.strict)
+        self._path = self._direct = DirectPath(first, second, strict=options.strict)
         for sock in self._path.sockets():
             sock.start(self._loop)
         port = first.address[1]
@@ -196,6 +169,7 @@ class Transport:
                 rtcp_port=port if second is None else second.address[1],
                 rtcp_mux=options.rtcp_mux != "no",
                 crypto=tuple((suite, make_key(suite)) for suite in options.suites),
+                fingerprints=(self._certificate.fingerprint(),),
             )
         except MediaError:
             self.close()
@@ -209,16 +183,16 @@ class Transport:
 
     def _aim(self, address: Address, remote: Remote) -> None:
         sources = ExactSource if self.options.strict else self.options.sources
-        self._path.aim(RTP_COMPONENT, address, sources)
+        self._direct.aim(RTP_COMPONENT, address, sources)
         # RFC 5761 5.1.1: multiplexing is used once the answer says so, too; until then the offerer has both ports open.
         if remote.rtcp_mux and self.options.rtcp_mux != "no":
             self._mux = True
-            self._path.drop(RTCP_COMPONENT)
+            self._direct.drop(RTCP_COMPONENT)
         elif not self._mux:
             # RFC 3605: without a=rtcp, RTCP is at the port above that of RTP. There is none above the last.
             beside = (address[0], address[1] + 1 if 0 < address[1] < 65535 else 0)
             rtcp = beside if remote.rtcp is None else (literal(remote.rtcp[0]), remote.rtcp[1])
-            self._path.aim(RTCP_COMPONENT, rtcp, sources)
+            self._direct.aim(RTCP_COMPONENT, rtcp, sources)
 
     def _session(self, keys: SrtpKeys) -> SrtpSession:
         """The session with `keys`: the one in use when they are the same, for it knows what was already used."""
@@ -226,6 +200,53 @@ class Transport:
         if current is not None and current.keys == keys:
             return current
         return SrtpSession(keys)
+
+    async def _handshake(self, remote: Remote) -> None:
+        """Agree on keys by DTLS, unless the association is the one in use."""
+        if remote.role == "":
+            raise MediaError("SDP leaves open who begins the DTLS handshake")
+        about = _about(remote)
+        if about != self._association or not self._handshakes:
+            self._end_handshakes()
+            self._association = about
+            # RFC 5764 section 4.1: without multiplexing, RTP and RTCP have an association each.
+            for component in (RTP_COMPONENT,) if self._mux else (RTP_COMPONENT, RTCP_COMPONENT):
+                self._handshakes[component] = self._begin(component, remote.role, remote)
+            held, self._held = self._held, deque(maxlen=HELD)
+            for component, data, source in held:
+                self._dtls(component, data, source)
+        handshakes = dict(self._handshakes)
+        try:
+            for handshake in handshakes.values():
+                await asyncio.shield(handshake.done)
+        except MediaError:
+            if self._handshakes == handshakes:
+                self._end_handshakes()
+            raise
+
+    def _begin(self, component: int, role: Role, remote: Remote) -> Handshake:
+        def send(data: bytes, to: Address | None) -> None:
+            self._path.send(component, data, to)
+
+        handshake = Handshake(role, self._certificate, remote.fingerprints, send)
+        handshake.done.add_done_callback(lambda done: self._agreed(component, handshake))
+        handshake.start()
+        return handshake
+
+    def _agreed(self, component: int, handshake: Handshake) -> None:
+        """A handshake has ended, well or not."""
+        if self._handshakes.get(component) is not handshake or handshake.done.exception() is not None:
+            return
+        if handshake.source is not None:
+            self._path.authenticated(component, handshake.source)
+        session = SrtpSession(handshake.done.result())
+        self._protect({**self._srtp, component: session, **({RTCP_COMPONENT: session} if self._mux else {})})
+
+    def _end_handshakes(self) -> None:
+        handshakes, self._handshakes = self._handshakes, {}
+        self._association = None
+        for handshake in handshakes.values():
+            handshake.close()
 
     def _protect(self, sessions: dict[int, SrtpSession]) -> None:
         """Use `sessions` (by component) from now on; what the others have counted stays counted."""
@@ -261,6 +282,8 @@ class Transport:
         what = kind(data)
         if what in (RTP, RTCP):
             self._media(component, what, data, source, arrival)
+        elif what == DTLS:
+            self._dtls(component, data, source)
         else:
             self._counts.unknown += 1
 
@@ -289,6 +312,22 @@ class Transport:
             plain = data
         counts.received += 1
         self._hand_up(self.on_rtp if what == RTP else self.on_rtcp, plain, arrival)
+
+    def _dtls(self, component: int, data: bytes, source: Address) -> None:
+        """A DTLS message has come: only from where the far end is, or may be, does it reach a handshake."""
+        if not self._started:
+            # RFC 5763 section 5: the far end may begin before its answer has reached us.
+            self._held.append((component, data, source))
+            return
+        handshake = self._handshakes.get(component)
+        if handshake is None:
+            self._counts.unknown += 1
+            return
+        chosen = self._path.chosen(component, source)
+        if handshake.receive(data, source, chosen, self._path.may_roam(component, source)):
+            self._counts.handshake += 1
+        else:
+            self._counts.foreign += 1
 
     def _hand_up(self, listener: Listener, data: bytes, arrival: float) -> None:
         try:
