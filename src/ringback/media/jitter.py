@@ -190,6 +190,11 @@ class JitterBuffer:
         return self._estimate.delay
 
     @property
+    def maximum(self) -> float:
+        """Seconds that packets wait at most."""
+        return self._maximum / self._rate
+
+    @property
     def playing(self) -> bool:
         """Whether a talkspurt is being played."""
         return self._playing
