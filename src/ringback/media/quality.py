@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from math import exp, log2, log10, sqrt
+from math import exp, log2, log10, pow, sqrt
 from typing import Final, Literal
 
 from ringback.media.jitter import JitterBuffer
@@ -79,13 +79,13 @@ def delay_impairment(milliseconds: float) -> float:
     half = (_ROE - 80 - 2.5 * (terv - 14)) / 2
     talker = (half + sqrt(half * half + 100) - 1) * (1 - exp(-delay))
     # Idle: echo of the other's voice, on a round trip of twice the delay.
-    half = (_RO - 10.5 * (_WEPL + 7) * (2 * delay + 1) ** -0.25) / 2
+    half = (_RO - 10.5 * (_WEPL + 7) * pow(2 * delay + 1, -0.25)) / 2
     listener = half + sqrt(half * half + 169)
     # Idd: too long a delay even without echo.
     pure = 0.0
     if delay > 100:
         x = log2(delay / 100)
-        pure = 25 * ((1 + x**6) ** (1 / 6) - 3 * (1 + (x / 3) ** 6) ** (1 / 6) + 2)
+        pure = 25 * (pow(1 + pow(x, 6), 1 / 6) - 3 * pow(1 + pow(x / 3, 6), 1 / 6) + 2)
     return talker + listener + pure
 
 
