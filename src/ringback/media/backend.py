@@ -30,6 +30,7 @@ __all__ = [
     "Digits",
     "Direction",
     "Encryption",
+    "Feed",
     "Levels",
     "MediaBackend",
     "MediaError",
@@ -74,7 +75,8 @@ class MediaPreferences:
     direction     what we want of the streams: hold is "sendonly"
     stun, turn    servers, as URIs ("stun:host:port", "turn:user:password@host:port?transport=udp")
     strict        plain RTP is taken only from the address that SDP names (no symmetric RTP through NATs)
-    sample_rate   the highest rate of sound inside, for codecs that let one choose (Opus: 8000, 12000, 16000, 24000, 48000)
+    sample_rate   the highest rate of sound inside, for codecs that let one choose: Opus has 8000, 12000, 16000, 24000
+                  and 48000
     digits        how DTMF is sent: "auto": as telephone events (RFC 4733) when both can, else by SIP INFO when the call
                   can (`AudioPort.send_info`), else as tones; or one of the three always
     detect        hear DTMF in the sound, too, when no telephone events were agreed
@@ -122,13 +124,32 @@ class Levels:
     said: float
 
 
+class Feed(Protocol):
+    """Somebody who speaks into a call, frame by frame; all that speak are heard together.
+
+    dropped   samples that came faster than they were sent, the oldest first: nothing here grows late
+    """
+
+    dropped: int
+
+    def put(self, samples: Samples, rate: int) -> None:
+        """Say this with the next frame that is sent; another rate than the call's is converted."""
+        ...
+
+    def close(self) -> None:
+        """Say no more; may be called twice."""
+        ...
+
+
 class AudioPort(Protocol):
     """The sound of one call. Samples are mono int16.
 
     send_info    sends a digit (and its milliseconds) by SIP INFO; set by the call, None when it cannot
+    digit_by     how the last digit came: "event", "info", or "tone" (then it was in the sound, too)
     """
 
     send_info: Callable[[str, int], None] | None
+    digit_by: str
 
     @property
     def rate(self) -> int:
@@ -153,11 +174,8 @@ class AudioPort(Protocol):
         """
         ...
 
-    def give(self, samples: Samples, rate: int) -> None:
-        """Say this now, beside what is played: one frame of a microphone, another call or a mix, in every beat.
-
-        What comes too fast is dropped, the oldest first: nothing here grows late.
-        """
+    def feed(self) -> Feed:
+        """A way to say something at once, beside what is played: a microphone's sound, another call's or a mix's."""
         ...
 
     def send_digits(self, digits: str, milliseconds: int = 100) -> float:

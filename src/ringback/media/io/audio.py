@@ -1,0 +1,101 @@
+"""The stream of sound of a call: between its transport and its port, in the beat of the process."""
+
+from __future__ import annotations
+
+from ringback.media.audio_port import Port
+from ringback.media.audio_stream import AudioStream, Surroundings
+from ringback.media.audio_terms import AudioTerms, audio_terms
+from ringback.media.backend import MediaError, MediaPreferences
+from ringback.media.io.leg import Leg
+from ringback.media.io.ticker import Ticker
+from ringback.media.io.transport import Transport
+from ringback.sdp.streams import Agreed
+
+__all__ = ["AudioLeg"]
+
+
+class AudioLeg(Leg):
+    """See the head of this module. It takes part in the beat from the moment that packets may flow.
+
+    stream   None before anything was agreed
+    """
+
+    def __init__(self, port: Port, ticker: Ticker, surroundings: Surroundings) -> None:
+        super().__init__("audio")
+        self.stream: AudioStream | None = None
+        self._port = port
+        self._ticker = ticker
+        self._surroundings = surroundings
+        self._sending: Transport | None = None
+
+    def terms(self, agreed: Agreed, preferences: MediaPreferences) -> AudioTerms:
+        """What an agreement means for the sound. Raises MediaError when there is nothing to send with."""
+        terms = audio_terms(agreed, preferences)
+        if terms is None:
+            raise MediaError("no codec was agreed that is available here")
+        return terms
+
+    def use(self, terms: AudioTerms, preferences: MediaPreferences, now: float) -> None:
+        """Send and hear by these terms from now on, once packets flow."""
+        stream = self.stream
+        if stream is None:
+            stream = self.stream = AudioStream(
+                terms,
+                self._port,
+                self._surroundings,
+                now,
+                detect=preferences.detect,
+                comfort=preferences.comfort,
+            )
+            for way in (self._way, self._next):
+                if way is not None:
+                    self.opened(way.transport)
+        else:
+            stream.change(terms, detect=preferences.detect, comfort=preferences.comfort)
+        stream.digit_way = preferences.digits
+
+    def opened(self, transport: Transport) -> None:
+        """Hear what comes on a new transport."""
+        if self.stream is not None:
+            transport.on_rtp = self.stream.rtp
+            transport.on_rtcp = self.stream.rtcp
+
+    def flow(self) -> None:
+        """Take part in the beat."""
+        self._sending = self.transport
+        self._ticker.join(self)
+
+    def stop(self) -> None:
+        """Take no part in the beat: the stream is not in use (any more)."""
+        self._ticker.leave(self)
+        self._sending = None
+        self._port.nothing_heard()
+
+    def receive(self, now: float) -> None:
+        """The first half of a beat."""
+        stream = self.stream
+        if stream is not None:
+            stream.receive(now)
+
+    def send(self, now: float) -> None:
+        """The second half of a beat."""
+        stream, transport = self.stream, self._sending
+        if stream is None or transport is None:
+            return
+        for packet in stream.send(now):
+            transport.send_rtp(packet)
+        report = stream.report(now)
+        if report is not None:
+            transport.send_rtcp(report)
+
+    def close(self) -> None:
+        """Say goodbye, and give everything back; may be called twice."""
+        stream, transport = self.stream, self._sending
+        if not self.closed and stream is not None and transport is not None:
+            last = stream.goodbye(self._surroundings.clock())
+            if last:
+                transport.send_rtcp(last)
+        self.stop()
+        super().close()
+        if stream is not None:
+            stream.close()
