@@ -384,6 +384,19 @@ class TestOtherPackets:
         assert buffer.played >= 75
         assert buffer.late == 0
 
+    def test_comfort_noise_says_that_it_is_silent(self) -> None:
+        talker = Talker()
+        buffer = JitterBuffer(RATE)
+        found: Found = []
+        for number in range(100):
+            if number < 50 or number >= 90:
+                buffer.put(talker.packet(number if number < 50 else number - 39, 0), 0.05 + number * TICK)
+            elif number == 50:
+                buffer.put(talker.packet(50), 0.05 + number * TICK, sound=False)
+            found.append((0.057 + number * TICK, buffer.pop(0.057 + number * TICK)))
+        assert pieces(found[:90]).strip(".") == "P" * 50
+        assert buffer.lost == 0
+
     def test_events_and_a_loss(self) -> None:
         talker = Talker()
         buffer = JitterBuffer(RATE, minimum=0.2)

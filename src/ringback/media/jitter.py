@@ -11,8 +11,9 @@ The states of playing:
     waiting   nothing is played; it begins when the first packet is due, which the delay estimate says
     playing   `position` is the timestamp that is played next. A packet there is given. A gap before the next packet is
               silence when no sequence number is missing, and loss otherwise
-    starved   playing, but there is nothing. For 100 ms that is told as loss, and `position` stands: when the next
-              packet turns out to be late, nothing of it is thrown away. After that, waiting
+    starved   playing, but there is nothing. For 100 ms that is told as loss, unless a packet without sound says
+              otherwise, and `position` stands: when the next packet turns out to be late, nothing of it is thrown
+              away. After that, waiting
 
 The delay is changed where it is heard least: between talkspurts (RFC 3551 4.1: "The beginning of a talkspurt MAY be
 used to adjust the playout delay"), in quiet frames, and otherwise by single frames with time between them. The same
@@ -117,6 +118,7 @@ class JitterBuffer:
         "_playing",
         "_position",
         "_rate",
+        "_silent",
         "_ssrc",
         "_started",
         "_suspects",
@@ -170,6 +172,8 @@ class JitterBuffer:
         self._waited = 0
         self._concealed = 0
         self._adjusted = 0.0
+        # Whether the last number that is done with was of a packet without sound.
+        self._silent = False
         # Bit n: the packet n before the last one was played, or told as lost.
         self._played_numbers = 0
         self._lost_numbers = 0
@@ -323,6 +327,7 @@ class JitterBuffer:
         while others and self._last_number + 1 in others:
             self._last_number += 1
             others.discard(self._last_number)
+            self._silent = True
             self._played_numbers = (self._played_numbers << 1 | 1) & _REMEMBERED
             self._lost_numbers = self._lost_numbers << 1 & _REMEMBERED
 
@@ -422,6 +427,15 @@ class JitterBuffer:
     def _passed(self, time: int, number: int, used: bool) -> None:
         """A packet is done with: what is missing before it has been lost."""
         ahead = number - self._last_number
+        if ahead == 1 and used and not self._others:
+            # Nearly always.
+            self._played_numbers = (self._played_numbers << 1 | 1) & _REMEMBERED
+            self._lost_numbers = self._lost_numbers << 1 & _REMEMBERED
+            self._last_number = number
+            self._last_time = time
+            self._silent = False
+            self.bursts.came()
+            return
         missing = self._missing(time, number)
         bursts = self.bursts
         if missing:
@@ -444,6 +458,7 @@ class JitterBuffer:
                 self._others = {other for other in self._others if other > number}
         self._last_number = number
         self._last_time = time
+        self._silent = False
         if self._others:
             self._absorb()
 
@@ -484,7 +499,8 @@ class JitterBuffer:
 
     def _starve(self) -> Lost | None:
         self._waited += self._unit
-        if self._waited <= _CONCEALED * self._rate:
+        # Comfort noise or an event that follows the last sound says that there is no more of it.
+        if self._waited <= _CONCEALED * self._rate and not self._silent:
             return Lost(self._unit)
         self._playing = False
         return None
