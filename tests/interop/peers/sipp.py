@@ -68,11 +68,14 @@ class Sipp:
         password: str = "",
         host: str = "127.0.0.1",
         answer: str = "486 Busy Here",
+        folder: Path = SCENARIOS,
+        echo: bool = False,
         **keys: str,
     ) -> None:
         """`to`: the port of the server. `target`: what is called, the Request-URI without its scheme. `keys`: more
         words of the scenario. `password`: another than that of the user. `host`: the address to bind. `answer`: what
-        the scenario says in place of 486 Busy Here, which SIPp takes from no key."""
+        the scenario says in place of 486 Busy Here, which SIPp takes from no key. `folder`: where the scenario is.
+        `echo`: whether it sends back what its media ports receive."""
         self.scenario = scenario
         self.transport = transport
         self.port = free_port(0) if port is None else port
@@ -80,11 +83,12 @@ class Sipp:
         self.errors_file = directory / "errors.log"
         directory.mkdir(parents=True)
         script = directory / f"{scenario}.xml"
-        script.write_text((SCENARIOS / script.name).read_text().replace("486 Busy Here", answer))
+        script.write_text((folder / script.name).read_text().replace("486 Busy Here", answer))
         words = {"user": user, "domain": domain, "target": target, **keys}
         command: list[str | Path] = ["sipp", "-sf", script, f"127.0.0.1:{to}", "-m", "1"]
         command += ["-i", host, "-p", str(self.port), "-t", "t1" if transport == "tcp" else "u1"]
         command += ["-cp", str(free_port(0)), "-mp", str(free_port(3)), "-nostdin"]
+        command += ["-rtp_echo", "-mi", host] if echo else []
         command += ["-trace_msg", "-message_file", self.messages_file, "-trace_err", "-error_file", self.errors_file]
         command += ["-timeout", f"{_SECONDS}s", "-timeout_error", "-au", user, "-ap", password or password_of(user)]
         command += ["-auth_uri", target or domain]
