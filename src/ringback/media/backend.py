@@ -206,10 +206,14 @@ class MediaSession(Protocol):
     on_failure  told when media cannot be: the keys do not fit, no connectivity, nothing is heard any more
     """
 
-    audio: AudioPort
     on_change: Callable[[Change], None] | None
     on_repair: Repairable | None
     on_failure: Callable[[MediaError], None] | None
+
+    @property
+    def audio(self) -> AudioPort:
+        """The sound; the same port from beginning to end."""
+        ...
 
     @property
     def preferences(self) -> MediaPreferences:
