@@ -47,7 +47,7 @@ def described(who: str, version: int, media: str, connection: str = "") -> Sessi
 
 
 def shape(description: SessionDescription) -> list[tuple[str, int, str, list[str], str, str]]:
-    """What the examples show of each stream: kind, port, address, formats, direction; of a refused one only the first."""
+    """What the examples show of each stream: kind, port, address, formats, direction; of a refused one the kind."""
     found = []
     for view in views(description):
         if view.disabled:

@@ -70,7 +70,7 @@ class Candidate:
             number(fields[5], 0, _HIGHEST_PORT, "port"),
             fields[7].lower(),
             related_address,
-            related_port,
+            related_port if related_address else 0,
             tuple(pairs),
         )
 
