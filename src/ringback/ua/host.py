@@ -1,0 +1,56 @@
+"""What calls need of the agent that they belong to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ringback.media.backend import MediaBackend, MediaPreferences
+from ringback.sip.profile import Profile
+from ringback.sip.user_agent import UserAgentCore
+
+if TYPE_CHECKING:
+    from ringback.ua.calls import Calls
+
+__all__ = ["Host"]
+
+
+class Host(Protocol):
+    """The agent, as its calls see it."""
+
+    @property
+    def core(self) -> UserAgentCore:
+        """The signalling below."""
+        ...
+
+    @property
+    def profile(self) -> Profile:
+        """Who calls and answers."""
+        ...
+
+    @property
+    def media(self) -> MediaBackend:
+        """Where media happens."""
+        ...
+
+    @property
+    def calls(self) -> Calls:
+        """All calls of the agent."""
+        ...
+
+    def now(self) -> float:
+        """The loop's clock."""
+        ...
+
+    def turn(self) -> None:
+        """Send what there is to send, and tell what has happened, after what runs now."""
+        ...
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run this as a task of the agent's: its errors are reported, and it ends with the agent."""
+        ...
+
+    def preferences_for(self, target: str) -> MediaPreferences:
+        """What calls to and from a SIP URI may use; the local address is that towards it."""
+        ...
