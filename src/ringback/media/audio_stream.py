@@ -20,6 +20,7 @@ from ringback.media.audio_sender import AudioSender
 from ringback.media.audio_terms import AudioTerms
 from ringback.media.backend import Digits
 from ringback.media.digit_sending import DigitSending, Way
+from ringback.media.quality import Monitor, Report
 from ringback.media.reception import Reception
 from ringback.media.reporting import Reporting
 from ringback.media.rtcp import ntp_time
@@ -93,6 +94,8 @@ class AudioStream:
             _BANDWIDTH,
             extended=extended,
         )
+        self._extended = extended
+        self._monitor = Monitor(self.reception, self.receiving.jitter, self.sender)
         self._report_heard_at = now
         self._sent_at = now
         #: The hot path, without a look-up on the way.
@@ -185,7 +188,20 @@ class AudioStream:
         if now < reporting.deadline:
             return None
         surroundings = self._surroundings
-        return reporting.advance(now, ntp_time(surroundings.wall()), surroundings.chance())
+        # A beat may be late; what has come, has come at the time of the clock.
+        now = max(now, surroundings.clock())
+        metrics = None
+        if self._extended:
+            receiving = self.receiving
+            metrics = self._monitor.metrics(now, receiving.codec.name, fec=receiving.recovered > 0)
+        return reporting.advance(now, ntp_time(surroundings.wall()), surroundings.chance(), metrics)
+
+    def reports(self, now: float, fec: bool = False) -> list[Report]:
+        """The quality of what we hear, and of what the other side hears as far as it is known; `fec`: we send it."""
+        receiving = self.receiving
+        heard = self._monitor.received(now, receiving.codec.name, fec=receiving.recovered > 0)
+        said = self._monitor.sent(now, self.terms.codec.name, self.sending.frame / 1000, fec)
+        return [heard] if said is None else [heard, said]
 
     def goodbye(self, now: float) -> bytes:
         """The last RTCP."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ringback.media.audio_port import Port
+from ringback.media.audio_repair import AudioRepair
 from ringback.media.audio_stream import AudioStream, Surroundings
 from ringback.media.audio_terms import AudioTerms, audio_terms
 from ringback.media.backend import MediaError, MediaPreferences
 from ringback.media.io.leg import Leg
 from ringback.media.io.ticker import Ticker
 from ringback.media.io.transport import Transport
+from ringback.media.quality import Report
 from ringback.sdp.streams import Agreed
 
 __all__ = ["AudioLeg"]
@@ -18,11 +22,23 @@ class AudioLeg(Leg):
     """See the head of this module. It takes part in the beat from the moment that packets may flow.
 
     stream   None before anything was agreed
+    repair   None before, and where it is not wanted
     """
 
-    def __init__(self, port: Port, ticker: Ticker, surroundings: Surroundings) -> None:
+    def __init__(
+        self,
+        port: Port,
+        ticker: Ticker,
+        surroundings: Surroundings,
+        ask: Callable[[MediaPreferences, str], bool],
+        note: Callable[[str, str], None],
+    ) -> None:
+        """`ask` and `note` are those of `AudioRepair`."""
         super().__init__("audio")
         self.stream: AudioStream | None = None
+        self.repair: AudioRepair | None = None
+        self._ask = ask
+        self._note = note
         self._port = port
         self._ticker = ticker
         self._surroundings = surroundings
@@ -35,7 +51,7 @@ class AudioLeg(Leg):
             raise MediaError("no codec was agreed that is available here")
         return terms
 
-    def use(self, terms: AudioTerms, preferences: MediaPreferences, now: float) -> None:
+    def use(self, agreed: Agreed, terms: AudioTerms, preferences: MediaPreferences, now: float) -> None:
         """Send and hear by these terms from now on, once packets flow."""
         stream = self.stream
         if stream is None:
@@ -46,6 +62,7 @@ class AudioLeg(Leg):
                 now,
                 detect=preferences.detect,
                 comfort=preferences.comfort,
+                extended=agreed.remote is not None and agreed.remote.has("rtcp-xr"),
             )
             for way in (self._way, self._next):
                 if way is not None:
@@ -53,6 +70,18 @@ class AudioLeg(Leg):
         else:
             stream.change(terms, detect=preferences.detect, comfort=preferences.comfort)
         stream.digit_way = preferences.digits
+        if not preferences.repair:
+            self.repair = None
+            return
+        if self.repair is None:
+            self.repair = AudioRepair(stream, self._ask, self._note)
+        self.repair.agreed([codec.name for codec in agreed.codecs], preferences)
+
+    def reports(self, now: float) -> list[Report]:
+        """The quality of what is heard, then of what the other side hears, as far as known."""
+        if self.stream is None:
+            return []
+        return self.stream.reports(now, self.repair is not None and self.repair.fec)
 
     def opened(self, transport: Transport) -> None:
         """Hear what comes on a new transport."""
@@ -87,6 +116,9 @@ class AudioLeg(Leg):
         report = stream.report(now)
         if report is not None:
             transport.send_rtcp(report)
+        repair = self.repair
+        if repair is not None and repair.due(now):
+            repair.measure(stream.reports(now, repair.fec), now)
 
     def close(self) -> None:
         """Say goodbye, and give everything back; may be called twice."""

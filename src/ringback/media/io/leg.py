@@ -22,6 +22,7 @@ from ringback.media.io.options import DEFAULT_SUITES, Remote, TransportOptions
 from ringback.media.io.sockets import local_address
 from ringback.media.io.srtp import SrtpKeys
 from ringback.media.io.transport import Transport
+from ringback.sdp.description import Attribute
 from ringback.sdp.formats import Codec
 from ringback.sdp.security import Crypto, Fingerprint
 from ringback.sdp.streams import Agreed, LocalStream
@@ -191,6 +192,8 @@ class Leg:
             rtcp_mux=parameters.rtcp_mux,
             rtcp_port=0 if parameters.rtcp_port == parameters.port + 1 else parameters.rtcp_port,
             bundle=bundle,
+            # RFC 3611 section 5.1: we read the other side's view of what it hears.
+            attributes=[Attribute("rtcp-xr", "voip-metrics")] if self.kind == "audio" else (),
         )
 
     # what was agreed -------------------------------------------------------------------------------------------------

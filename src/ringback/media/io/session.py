@@ -64,7 +64,7 @@ class InProcessSession:
         self._closed = closed
         self._changes: deque[Change] = deque(maxlen=_MOST_CHANGES)
         self.audio: Port = Port(_FIRST_RATE, self._report, self._send_digits)
-        self._leg = AudioLeg(self.audio, ticker, surroundings)
+        self._leg = AudioLeg(self.audio, ticker, surroundings, self._ask_repair, self._note_repair)
         #: What each m-line is, in the order of the description in force; None: refused, or not ours.
         self._places: list[Leg | None] = []
         self._exchange: OfferAnswer | None = None
@@ -109,7 +109,7 @@ class InProcessSession:
 
     def reports(self) -> Sequence[Report]:
         """The quality of what is heard, then of what the other side hears, as far as known."""
-        return []
+        return self._leg.reports(self._now())
 
     # offer and answer ------------------------------------------------------------------------------------------------
 
@@ -213,7 +213,7 @@ class InProcessSession:
         if not slow:
             await leg.agree(agreed)
         self._in_force(exchange, preferences, places, agreed)
-        leg.use(terms, preferences, self._now())
+        leg.use(agreed, terms, preferences, self._now())
         if not slow:
             leg.flow()
         elif agreed.dtls_role != "holdconn":
@@ -286,6 +286,15 @@ class InProcessSession:
         self._changes.append(change)
         if self.on_change is not None:
             self.on_change(change)
+
+    def _note_repair(self, reason: str, details: str) -> None:
+        self._note("repair", reason, details)
+
+    def _ask_repair(self, preferences: MediaPreferences, reason: str) -> bool:
+        if self.on_repair is None:
+            return False
+        self.on_repair(preferences, reason)
+        return True
 
     def _failed(self, error: MediaError) -> None:
         self._note("failure", str(error))
