@@ -72,7 +72,7 @@ class Exchange(Timed):
     """
 
     __slots__ = (
-        "_attempt", "_cancel_reason", "_datagram", "_failover", "_flows", "_heard", "_prepared", "_timer", "_tu",
+        "_attempt", "_cancel_reason", "_datagram", "_failover", "_flows", "_heard", "_pinned", "_prepared", "_timer", "_tu",
         "acks", "cancelled", "client", "data", "dialog", "flow", "profile", "purpose", "request", "response", "sent",
         "state", "status", "user",
     )  # fmt: skip
@@ -110,6 +110,8 @@ class Exchange(Timed):
         self._flows: dict[tuple[str, str, int, str], Flow] = {}
         self._attempt: Attempt | None = None
         self._prepared: bool = False
+        #: Whether it goes over the flow of our registration, and no other.
+        self._pinned: bool = False
         self._timer: Timer | None = None
 
     # going out -------------------------------------------------------------------------------------------------------
@@ -120,7 +122,8 @@ class Exchange(Timed):
         tu.exchanges[self] = None
         try:
             uri = self._next_hop()
-            flow = self._own_flow()
+            flow = self._own_flow(uri)
+            self._pinned = flow is not None
             dialog = self.dialog
             if flow is not None:
                 self._begin([flow], now)
@@ -128,7 +131,7 @@ class Exchange(Timed):
             if dialog is not None and dialog.hops and dialog.hops_uri == uri:
                 self._begin(dialog.hops, now)
                 return
-            flow = tu.layer.hop(uri)
+            flow = None if tu.locates_addresses else tu.layer.hop(uri)
             if flow is not None:
                 self._begin([flow], now)
                 return
@@ -137,11 +140,22 @@ class Exchange(Timed):
         except ParseError as error:
             self._over(error.status if error.status != 400 else 503, now)
 
-    def _own_flow(self) -> Flow | None:
-        """The flow of our registration, where this request has to go over it (RFC 5626 4.3)."""
-        if self.dialog is None or self.dialog.by_flow:
-            return self.profile.flow
-        return None
+    def _own_flow(self, uri: str) -> Flow | None:
+        """The flow of our registration, where a request whose next hop is `uri` has to go over it (RFC 5626 4.3).
+
+        Within a dialog that is so when it began there and the proxy has stayed in the path, or when the peer himself is
+        at its other end.
+        """
+        flow = self.profile.flow
+        dialog = self.dialog
+        if flow is None or dialog is None:
+            return flow
+        if not dialog.by_flow:
+            return None
+        if dialog.routes:
+            return flow
+        host = parse_uri(uri).address
+        return flow if host == flow.host or (flow.name and host == flow.name) else None
 
     def _next_hop(self) -> str:
         """The URI that says where it goes (8.1.2): the first Route, else the Request-URI."""
@@ -189,9 +203,9 @@ class Exchange(Timed):
         if credentials is None or self.request.method == "ACK":
             return
         request = self.request
-        hop = parse_uri(self._next_hop())
-        flow = self._own_flow()
-        asker = hop.address
+        uri = self._next_hop()
+        flow = self._own_flow(uri)
+        asker = parse_uri(uri).address
         if flow is not None and "route" not in request.names:
             # Nothing but the flow says who the next hop is: the domain that it has proved, or its address.
             asker = flow.name or flow.host
@@ -205,8 +219,7 @@ class Exchange(Timed):
         request, branch = self._build(flow)
         data = request.encode()
         layer = self._tu.layer
-        pinned = flow is self._own_flow()
-        if needs_stream(len(data), flow) and not pinned and layer.speaks("TCP"):
+        if needs_stream(len(data), flow) and not self._pinned and layer.speaks("TCP"):
             # 18.1.1: "If a request is within 200 bytes of the path MTU, or if it is larger than 1300 bytes …, the
             # request MUST be sent using an RFC 2914 congestion controlled transport protocol, such as TCP. If this
             # causes a change in the transport protocol from the one indicated in the top Via, the value in the top Via

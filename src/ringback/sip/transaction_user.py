@@ -58,13 +58,15 @@ class TransactionUser:
     accept     content types of bodies that INVITE, UPDATE and PRACK may have
     methods    what Allow says
     packages   what Allow-Events says
+    locates_addresses  whether `Locate` is told for IP literals too: for a shell that alone knows which socket leads where,
+               and opens those that are not there yet
     dialogs    whose a dialog is, by its ID
     finished   exchanges that have ended without anything having come from the network, and when: their users are told
                next
     """
 
     __slots__ = (
-        "accept", "agent", "dialogs", "ended", "events", "exchanges", "finished", "handed", "layer", "methods",
+        "accept", "agent", "dialogs", "ended", "events", "exchanges", "finished", "handed", "layer", "locates_addresses", "methods",
         "outages", "packages", "seen", "sessions", "stack", "token",
     )  # fmt: skip
 
@@ -76,6 +78,7 @@ class TransactionUser:
         self.accept: list[str] = [DESCRIPTION]
         self.methods: list[str] = list(METHODS)
         self.packages: list[str] = ["refer"]
+        self.locates_addresses: bool = False
         self.outages: Outages = Outages()
         self.events: list[CoreEvent] = []
         self.finished: list[tuple[Exchange, float]] = []
