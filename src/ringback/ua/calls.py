@@ -279,10 +279,14 @@ class Calls:
     async def close(self, seconds: float) -> None:
         """Hang up everything, and wait at most so long until the other sides have confirmed it."""
         self.end_all()
-        if self._calls:
+        try:
+            async with asyncio.timeout(seconds):
+                await self.none_left()
+        except TimeoutError:
+            pass
+
+    async def none_left(self) -> None:
+        """Wait until no call is open any more, here or at the other side."""
+        while self._calls:
             self._all_closed.clear()
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._all_closed.wait()
-            except TimeoutError:
-                pass
+            await self._all_closed.wait()
