@@ -255,6 +255,15 @@ class Registration:
         """Seconds until the next keep-alive on the flow."""
         return keep_alive_wait(self.grant.flow_timer if self.grant is not None else 0, stream, chance)
 
+    def elsewhere(self, contact: str, now: float, cseq: int = 0) -> Request:
+        """The request that is on its way once more, for another destination (RFC 3263 4.3) and the contact there.
+
+        `cseq` is the number with which it was sent last, where digests have raised it.
+        """
+        self.cseq = max(self.cseq, cseq)
+        self.contact = parse_uri(contact)
+        return self._request(now)
+
     # what comes back -------------------------------------------------------------------------------------------------
 
     def answered(self, response: Response, now: float, chance: float, others: bool = False) -> Request | None:

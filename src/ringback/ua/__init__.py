@@ -1,0 +1,1 @@
+"""User agents: phones, bots and gateways on the core of `ringback.sip`."""
