@@ -18,7 +18,7 @@ from ringback.sip.branch import request_uri
 from ringback.sip.grammar import quoted_end
 from ringback.sip.headers import NameAddr, parse_name_addr
 from ringback.sip.message import Request, Response
-from ringback.sip.route import MAX_FORWARDS, make_loose
+from ringback.sip.route import MAX_FORWARDS
 from ringback.sip.transport import Flow
 
 #: 8.1.1.5: "The value MUST be less than 2**31".
@@ -87,13 +87,11 @@ class Dialog:
         _put(request, "cseq", "CSeq", f"{cseq} {method}")
         _put(request, "max-forwards", "Max-Forwards", str(MAX_FORWARDS))
         if self.routes:
-            # "If the route set is not empty, and the first URI in the route set contains the lr parameter …, the UAC
-            # MUST place the remote target URI into the Request-URI and MUST include a Route header field containing the
-            # route set values in order, including all parameters." If not, "the UAC MUST place the first URI from the
-            # route set into the Request-URI" and the remote target at the end of the Route.
+            # "the UAC MUST place the remote target URI into the Request-URI and MUST include a Route header field
+            # containing the route set values in order, including all parameters." What a strict router needs is done
+            # when the request is sent: its next hop is known before that.
             request.names.insert(0, "route")
             request.lines.insert(0, f"Route: {', '.join(self.routes)}")
-            make_loose(request)
         return request
 
     def next_cseq(self) -> int:

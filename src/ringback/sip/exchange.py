@@ -36,7 +36,7 @@ from ringback.sip.headers import parse_name_addr
 from ringback.sip.locate import Destination
 from ringback.sip.message import Request, Response
 from ringback.sip.profile import Profile
-from ringback.sip.route import next_hop
+from ringback.sip.route import make_loose, next_hop
 from ringback.sip.session_events import Locate
 from ringback.sip.timers import T64, Send, Timed, Timer, Timers
 from ringback.sip.transaction import Transaction
@@ -72,9 +72,9 @@ class Exchange(Timed):
     """
 
     __slots__ = (
-        "_attempt", "_cancel_reason", "_datagram", "_failover", "_flows", "_heard", "_pinned", "_prepared", "_timer", "_tu",
-        "acks", "cancelled", "client", "data", "dialog", "flow", "profile", "purpose", "request", "response", "sent",
-        "state", "status", "user",
+        "_attempt", "_cancel_reason", "_datagram", "_failover", "_flows", "_heard", "_hop", "_pinned", "_prepared",
+        "_timer", "_tu", "acks", "cancelled", "client", "data", "dialog", "flow", "profile", "purpose", "request",
+        "response", "sent", "state", "status", "user",
     )  # fmt: skip
 
     def __init__(
@@ -110,6 +110,8 @@ class Exchange(Timed):
         self._flows: dict[tuple[str, str, int, str], Flow] = {}
         self._attempt: Attempt | None = None
         self._prepared: bool = False
+        #: The URI of the next hop.
+        self._hop: str = ""
         #: Whether it goes over the flow of our registration, and no other.
         self._pinned: bool = False
         self._timer: Timer | None = None
@@ -121,7 +123,14 @@ class Exchange(Timed):
         tu = self._tu
         tu.exchanges[self] = None
         try:
-            uri = self._next_hop()
+            request = self.request
+            routes = request.split("route") if "route" in request.names else []
+            # 8.1.2: where it goes is said by the first Route, else by the Request-URI.
+            uri = next_hop(request.uri, routes[0] if routes else "")
+            self._hop = uri
+            # 12.2.1.1: "If the route set is not empty, and its first URI does not contain the lr parameter, the UAC
+            # MUST place the first URI from the route set into the Request-URI", and the target at the end of the Route.
+            make_loose(request)
             flow = self._own_flow(uri)
             self._pinned = flow is not None
             dialog = self.dialog
@@ -157,11 +166,6 @@ class Exchange(Timed):
         host = parse_uri(uri).address
         return flow if host == flow.host or (flow.name and host == flow.name) else None
 
-    def _next_hop(self) -> str:
-        """The URI that says where it goes (8.1.2): the first Route, else the Request-URI."""
-        routes = self.request.split("route") if "route" in self.request.names else []
-        return next_hop(self.request.uri, routes[0] if routes else "")
-
     def located(self, flows: list[Flow], now: float) -> None:
         """DNS has answered: the destinations in order, none when there are none."""
         if self.state != LOCATING:
@@ -175,7 +179,7 @@ class Exchange(Timed):
             return
         if self.dialog is not None:
             self.dialog.hops = flows
-            self.dialog.hops_uri = self._next_hop()
+            self.dialog.hops_uri = self._hop
         self._begin(flows, now)
 
     def _begin(self, flows: list[Flow], now: float) -> None:
@@ -203,9 +207,8 @@ class Exchange(Timed):
         if credentials is None or self.request.method == "ACK":
             return
         request = self.request
-        uri = self._next_hop()
-        flow = self._own_flow(uri)
-        asker = parse_uri(uri).address
+        flow = self._own_flow(self._hop)
+        asker = parse_uri(self._hop).address
         if flow is not None and "route" not in request.names:
             # Nothing but the flow says who the next hop is: the domain that it has proved, or its address.
             asker = flow.name or flow.host

@@ -6,7 +6,7 @@ from ringback.sip.dialog import Dialog
 from ringback.sip.message import Request
 from ringback.sip.privacy import from_value, identity_headers
 from ringback.sip.profile import Profile
-from ringback.sip.route import MAX_FORWARDS, make_loose
+from ringback.sip.route import MAX_FORWARDS
 from ringback.sip.session_requests import contact_for
 from ringback.sip.timers import Timed
 from ringback.sip.transaction_user import TransactionUser
@@ -52,4 +52,3 @@ def complete(tu: TransactionUser, request: Request, profile: Profile) -> None:
     if "route" not in names and profile.routes and request.method != "REGISTER":
         request.names.insert(0, "route")
         request.lines.insert(0, f"Route: {', '.join(profile.routes)}")
-        make_loose(request)

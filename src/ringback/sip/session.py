@@ -141,7 +141,6 @@ class Session(Answerer):
         #: Requests of the peer that were handed up, by the keys of their transactions.
         self.handed: dict[str, tuple[Transaction, Request]] = {}
         self.referrals: Referrals = Referrals()
-        tu.sessions[self] = None
 
     # what is known ---------------------------------------------------------------------------------------------------
 

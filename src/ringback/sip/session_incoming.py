@@ -90,6 +90,7 @@ class IncomingSession(Session):
 
     def begin(self, now: float) -> None:
         """It has been checked, and the user is told."""
+        self.tu.sessions[self] = None
         self.note(now, "offered", self.request.uri)
         seconds = short_number(self.request.header("expires") or "")
         if 0 < seconds <= LONGEST_EXPIRES:

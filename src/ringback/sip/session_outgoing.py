@@ -45,7 +45,7 @@ from ringback.sip.privacy import from_value, identity_headers
 from ringback.sip.profile import RELIABLE_NONE, RELIABLE_REQUIRED, Profile
 from ringback.sip.refer import Referral
 from ringback.sip.reliable import RAck, rseq_of
-from ringback.sip.route import MAX_FORWARDS, make_loose
+from ringback.sip.route import MAX_FORWARDS
 from ringback.sip.session import Session
 from ringback.sip.session_events import ANSWER, OFFER, DescriptionReceived, Established, Progressed
 from ringback.sip.session_kinds import CALLING, EARLY, ESTABLISHED, OUTGOING, P_INVITE, P_PRACK, RING
@@ -124,6 +124,7 @@ class OutgoingSession(Session):
     def call(self, now: float) -> None:
         """Send the INVITE. Raises LocalError for headers that cannot be sent."""
         self._send(1, [], now)
+        self.tu.sessions[self] = None
         self.note(now, "calling", self.target)
 
     def _send(self, cseq: int, history: list[Entry], now: float) -> None:
@@ -160,8 +161,6 @@ class OutgoingSession(Session):
         if history:
             request.append("History-Info", written(history))
         add_body(request, self.negotiation.pending, "")
-        if profile.routes:
-            make_loose(request)
         return request
 
     # commands --------------------------------------------------------------------------------------------------------

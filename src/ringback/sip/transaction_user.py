@@ -58,16 +58,14 @@ class TransactionUser:
     accept     content types of bodies that INVITE, UPDATE and PRACK may have
     methods    what Allow says
     packages   what Allow-Events says
-    locates_addresses  whether `Locate` is told for IP literals too: for a shell that alone knows which socket leads where,
-               and opens those that are not there yet
     dialogs    whose a dialog is, by its ID
     finished   exchanges that have ended without anything having come from the network, and when: their users are told
                next
     """
 
     __slots__ = (
-        "accept", "agent", "dialogs", "ended", "events", "exchanges", "finished", "handed", "layer", "locates_addresses", "methods",
-        "outages", "packages", "seen", "sessions", "stack", "token",
+        "accept", "agent", "dialogs", "ended", "events", "exchanges", "finished", "handed", "layer",
+        "locates_addresses", "methods", "outages", "packages", "seen", "sessions", "stack", "token",
     )  # fmt: skip
 
     def __init__(self, stack: Stack, token: Callable[[], str], agent: str) -> None:
@@ -78,6 +76,8 @@ class TransactionUser:
         self.accept: list[str] = [DESCRIPTION]
         self.methods: list[str] = list(METHODS)
         self.packages: list[str] = ["refer"]
+        #: Whether `Locate` is told for IP literals too: for a shell that alone knows which socket leads where, and
+        #: opens those that are not there yet.
         self.locates_addresses: bool = False
         self.outages: Outages = Outages()
         self.events: list[CoreEvent] = []
