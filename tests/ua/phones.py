@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -29,6 +29,7 @@ class Phone:
         self.events: list[CoreEvent] = []
         self.errors: list[BaseException] = []
         self.tasks: set[asyncio.Task[None]] = set()
+        self.told = asyncio.Event()
 
     async def open(self) -> None:
         options = WireOptions(listen=(Listen("udp:127.0.0.1:0"),), agent=self.name)
@@ -74,6 +75,13 @@ class Phone:
     def _told(self, event: CoreEvent) -> None:
         self.events.append(event)
         self.calls.handle(event)
+        self.told.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition that signalling brings about."""
+        while not condition():
+            self.told.clear()
+            await self.told.wait()
 
     def _closed(self, flow: Flow) -> None:
         raise AssertionError("there are no connections")

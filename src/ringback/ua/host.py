@@ -17,40 +17,23 @@ __all__ = ["Host"]
 
 
 class Host(Protocol):
-    """The agent, as its calls see it."""
+    """The agent, as its calls see it.
+
+    now              the loop's clock
+    turn             send what there is to send, and tell what has happened, after what runs now
+    spawn            run something as a task of the agent's: its errors are reported, and it ends with the agent
+    preferences_for  what calls to and from a SIP URI may use; the local address is that towards it
+    """
 
     @property
-    def core(self) -> UserAgentCore:
-        """The signalling below."""
-        ...
-
+    def core(self) -> UserAgentCore: ...
     @property
-    def profile(self) -> Profile:
-        """Who calls and answers."""
-        ...
-
+    def profile(self) -> Profile: ...
     @property
-    def media(self) -> MediaBackend:
-        """Where media happens."""
-        ...
-
+    def media(self) -> MediaBackend: ...
     @property
-    def calls(self) -> Calls:
-        """All calls of the agent."""
-        ...
-
-    def now(self) -> float:
-        """The loop's clock."""
-        ...
-
-    def turn(self) -> None:
-        """Send what there is to send, and tell what has happened, after what runs now."""
-        ...
-
-    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run this as a task of the agent's: its errors are reported, and it ends with the agent."""
-        ...
-
-    def preferences_for(self, target: str) -> MediaPreferences:
-        """What calls to and from a SIP URI may use; the local address is that towards it."""
-        ...
+    def calls(self) -> Calls: ...
+    def now(self) -> float: ...
+    def turn(self) -> None: ...
+    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]: ...
+    def preferences_for(self, target: str) -> MediaPreferences: ...
