@@ -120,15 +120,16 @@ def _decide(offer: SessionDescription, local: Sequence[LocalStream], policy: Pol
     # What stands in its own place is kept for it at first.
     kept = {view.index for view in offered if _in_place(view, local)}
     used: set[int] = set()
-    found: list[_Accepted | _Refused] = []
-    for view in offered:
-        decision: _Accepted | _Refused = _Refused(view)
-        if not view.disabled:
-            decision = _choose(view, local, used, kept, policy)
-        kept.discard(view.index)
-        if isinstance(decision, _Accepted):
-            used.add(decision.at)
-        found.append(decision)
+    found: list[_Accepted | _Refused] = [_Refused(view) for view in offered]
+    # Then whoever was refused has what is left.
+    for _ in range(2):
+        for view in offered:
+            if not view.disabled and isinstance(found[view.index], _Refused):
+                decision = _choose(view, local, used, kept, policy)
+                found[view.index] = decision
+                if isinstance(decision, _Accepted):
+                    used.add(decision.at)
+            kept.discard(view.index)
     return found
 
 
@@ -160,7 +161,7 @@ def _candidates(view: MediaView, local: Sequence[LocalStream], used: set[int], k
     if view.index in kept and view.index not in used:
         yield view.index
     for at, stream in enumerate(local):
-        if at != view.index and at not in used and at not in kept:
+        if at not in used and at not in kept:
             if stream.port and stream.kind.lower() == view.media.kind.lower():
                 yield at
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from ringback.errors import LocalError
 from ringback.sdp.attributes import Group
@@ -70,7 +70,9 @@ def capabilities(local: Sequence[LocalStream], origin: Origin, policy: Policy = 
     numbers = PayloadTypes()
     media = []
     for stream in local:
-        part = _write(stream, "", None, policy, numbers)
+        # Ports and keys need not be there yet.
+        protocol = stream.protocol or _profile(policy, policy.keying[0] if policy.keying else "dtls", stream.feedback)
+        part = _write(replace(stream, port=stream.port or 9, protocol=protocol), "", None, policy, numbers)
         part.port = 0
         secret = ("crypto", "candidate", "ice-ufrag", "ice-pwd", "rtcp")
         part.attributes = [attribute for attribute in part.attributes if attribute.name not in secret]
@@ -94,13 +96,14 @@ def _mids(local: Sequence[LocalStream], before: Sequence[MediaDescription]) -> l
     """The tag of each stream: its own; the one before it in its place; or for bundles, one that nobody has."""
     mids = [stream.mid for stream in local]
     used = set(mids)
+    once = {media.value("mid") for media in before}
     for index, stream in enumerate(local):
         old = before[index].value("mid") if index < len(before) and before[index].kind == stream.kind else None
         if not mids[index] and old and old not in used:
             mids[index] = old
         elif not mids[index] and stream.bundle:
             number = index
-            while str(number) in used:
+            while str(number) in used or str(number) in once:
                 number += len(local)
             mids[index] = str(number)
         used.add(mids[index])
@@ -110,10 +113,12 @@ def _mids(local: Sequence[LocalStream], before: Sequence[MediaDescription]) -> l
 def _write(
     stream: LocalStream, mid: str, old: MediaDescription | None, policy: Policy, numbers: PayloadTypes
 ) -> MediaDescription:
-    protocol = stream.protocol or _profile(stream, policy)
     if not stream.port:
+        protocol = stream.protocol or (old.protocol if old is not None else "RTP/AVP")
         formats = old.formats if old is not None and old.kind == stream.kind else stream.formats
         return disabled_part(stream.kind, protocol, formats, mid)
+    protocol = stream.protocol or _kept_profile(stream, old, policy)
+    protocol = protocol or _profile(policy, _keying(stream, policy), stream.feedback)
     if not is_rtp(protocol):
         if not stream.formats:
             raise LocalError(f"a stream of {protocol} needs its formats")
@@ -151,34 +156,44 @@ def _write(
     ).write()
 
 
-@dataclass(frozen=True, slots=True)
-class _Materials:
-    """Which keyings a stream has the material for."""
+def _keying(stream: LocalStream, policy: Policy) -> str:
+    """The best keying that the stream has the material for. LocalError: none, and there must be one."""
+    material = {"sdes": stream.crypto, "dtls": stream.fingerprints}
+    for keying in policy.keying:
+        if material[keying]:
+            return keying
+    if policy.encryption == "require":
+        raise LocalError("encryption is required, and there is no key to offer")
+    return ""
 
-    sdes: bool
-    dtls: bool
 
-    def first(self, policy: Policy) -> str:
-        for keying in policy.keying:
-            if (keying == "sdes" and self.sdes) or (keying == "dtls" and self.dtls):
-                return keying
+def _kept_profile(stream: LocalStream, old: MediaDescription | None, policy: Policy) -> str:
+    """The profile that the stream has had so far, as the other side may have chosen it; "" if it cannot stay.
+
+    A browser that has offered UDP/TLS/RTP/SAVPF would refuse anything else.
+    """
+    if old is None or not old.port or old.kind != stream.kind or not is_rtp(old.protocol):
         return ""
+    if not is_secure(old.protocol):
+        return "" if policy.encryption == "require" else old.protocol
+    if policy.encryption == "none":
+        return ""
+    dtls = bool(stream.fingerprints) and "dtls" in policy.keying
+    sdes = bool(stream.crypto) and "sdes" in policy.keying and not is_dtls(old.protocol)
+    return old.protocol if dtls or sdes else ""
 
 
-def _profile(stream: LocalStream, policy: Policy) -> str:
+def _profile(policy: Policy, keying: str, feedback: bool) -> str:
     """The profile that says what the policy asks.
 
     "offer" keeps the plain profile and adds keys: "OSRTP allows SRTP to be negotiated with the RTP/AVP profile, with
     fallback to RTP if SRTP is not supported" (RFC 8643). "require" names the secure one, so that whoever does not know
     SRTP refuses instead of answering in the clear.
     """
-    feedback = "F" if stream.feedback else ""
-    if policy.encryption == "require":
-        keying = _Materials(bool(stream.crypto), bool(stream.fingerprints)).first(policy)
-        if not keying:
-            raise LocalError("encryption is required, and there is no key to offer")
-        return f"UDP/TLS/RTP/SAVP{feedback}" if keying == "dtls" else f"RTP/SAVP{feedback}"
-    return f"RTP/AVP{feedback}"
+    early = "F" if feedback else ""
+    if policy.encryption != "require":
+        return f"RTP/AVP{early}"
+    return f"UDP/TLS/RTP/SAVP{early}" if keying == "dtls" else f"RTP/SAVP{early}"
 
 
 def _keys(stream: LocalStream, protocol: str, policy: Policy) -> tuple[list[Crypto], Sequence[Fingerprint]]:
