@@ -196,7 +196,7 @@ class Handshake:
 
     def _new_listener(self) -> SSL.Connection:
         settings = context(self._certificate)
-        settings.set_options(SSL.OP_COOKIE_EXCHANGE)
+        settings.set_options(SSL.OP_COOKIE_EXCHANGE or 0)
         settings.set_cookie_generate_callback(self._cookie)
         settings.set_cookie_verify_callback(self._is_cookie)
         listener = SSL.Connection(settings, None)
