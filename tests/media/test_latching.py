@@ -80,6 +80,24 @@ class TestPlain:
             assert found.accept(NAT, SSRC, number, 1.0)
         assert found.latched == NAT
 
+    def test_runs_that_break_do_not_add_up(self) -> None:
+        found = latch()
+        for number in range(0, 60000, 3000):
+            for ahead in range(4):
+                found.accept(NAT, SSRC, number + ahead, 1.0)
+        assert found.latched is None
+        # An eleventh number behind is no continuation either, nor the same one again.
+        for number in (60001, 60012, 60023, 60034, 60045, 60056, 60056, 60056):
+            found.accept(NAT, SSRC, number, 1.0)
+        assert found.latched is None
+
+    def test_a_run_is_of_one_source(self) -> None:
+        found = latch()
+        for number in range(100):
+            found.accept(NAT, number % 2, number, 1.0)
+        assert found.latched is None
+        assert found.refused == 95
+
     def test_the_signalled_address_has_the_first_half_second(self) -> None:
         found = latch()
         send(found, STRANGER, 20, start=0.0)
@@ -187,6 +205,33 @@ class TestMoves:
         assert (found.destination, found.moves) == (moved, 1)
         assert found.reason == "the same source goes on from there"
 
+    def test_a_source_that_sent_one_packet_goes_on_elsewhere(self) -> None:
+        found = latch()
+        found.accept(SIGNALLED, SSRC, 65535, 1.0)
+        assert not found.accept(NAT, SSRC, 0, 1.99)
+        assert found.accept(NAT, SSRC, 0, 2.0)
+        assert found.latched == NAT
+
+    def test_what_was_overtaken_does_not_count_as_the_newest(self) -> None:
+        found = latch()
+        for number in (10, 12, 11):
+            found.accept(SIGNALLED, SSRC, number, 1.0)
+        assert not found.accept(NAT, SSRC, 12, 3.0)
+        assert found.accept(NAT, SSRC, 13, 3.0)
+
+    def test_the_moved_source_has_to_be_silent_before_it_moves_again(self) -> None:
+        found = latch()
+        send(found, NAT, 50)
+        assert found.accept(("203.0.113.9", 1), SSRC, 150, 4.0)
+        assert not found.accept(("203.0.113.9", 2), SSRC, 151, 4.9)
+        assert found.accept(("203.0.113.9", 2), SSRC, 151, 5.0)
+
+    def test_one_host_that_is_known_does_not_lose_to_another(self) -> None:
+        found = latch(trusted=[NAT[0], "203.0.113.10"])
+        send(found, NAT, 50)
+        assert send(found, ("203.0.113.10", 5), 10, start=2.0, ssrc=5) == [False] * 10
+        assert found.refused == 10
+
     @pytest.mark.parametrize(("ssrc", "first"), [(5, 150), (SSRC, 149), (SSRC, 100), (SSRC, 149 + 3000)])
     def test_only_the_same_source_with_numbers_that_go_on(self, ssrc: int, first: int) -> None:
         found = latch()
@@ -255,6 +300,17 @@ class TestSecured:
         found = latch(secured=True)
         send(found, NAT, 50, authenticated=True)
         assert send(found, STRANGER, 1, first=first, authenticated=True) == [True]
+        assert found.destination == NAT
+
+    def test_numbers_that_wrap_and_another_ssrc(self) -> None:
+        found = latch(secured=True)
+        send(found, NAT, 1, first=65535, authenticated=True)
+        moved = ("203.0.113.77", 1)
+        assert send(found, moved, 1, first=0, authenticated=True) == [True]
+        assert found.destination == moved
+        assert send(found, STRANGER, 1, first=32768, authenticated=True) == [True]
+        assert found.destination == moved
+        assert send(found, NAT, 1, first=0, ssrc=5, authenticated=True) == [True]
         assert found.destination == NAT
 
     def test_strict_and_secured(self) -> None:
