@@ -12,6 +12,7 @@ import socket
 import time
 from pathlib import Path
 
+from tests.interop.peers.hearing import Hearing
 from tests.interop.peers.program import PeerError, Program, free_port, wait_until
 from tests.interop.peers.server import DOMAIN, Server, password_of
 from tests.interop.peers.sound import write_tone
@@ -176,14 +177,38 @@ class Baresip:
                 raise PeerError(f"{self.user}: no {kind} within {seconds:g} s, but {seen}\n{self.program.tail()}")
             self._receive(min(left, 0.5))
 
+    def called(self) -> Baresip:
+        """Wait until somebody calls."""
+        self.expect("CALL_INCOMING")
+        return self
+
+    def rings(self) -> Baresip:
+        """Wait until it is told that it rings at the other side."""
+        self.expect("CALL_RINGING")
+        return self
+
+    def hears_early(self) -> Baresip:
+        """Wait until there is early media from the other side."""
+        self.expect("CALL_PROGRESS")
+        return self
+
+    def talks(self) -> Baresip:
+        """Wait until the call is answered."""
+        self.expect("CALL_ESTABLISHED")
+        return self
+
+    def is_done(self) -> str:
+        """Wait until the call is over; why, as it says, with the status of a refusal."""
+        return self.expect("CALL_CLOSED").get("param", "")
+
     def heard(self) -> Path:
         """The file with what this phone hears in its present or last call."""
         wait_until(lambda: any(self.directory.glob("dump-*-dec.wav")), 10, "recording of baresip", self.program.tail)
         return max(self.directory.glob("dump-*-dec.wav"))
 
-    def all_heard(self) -> list[Path]:
-        """All recordings, oldest first: with each call, hold and change of codec begins another."""
-        return sorted(self.directory.glob("dump-*-dec.wav"))
+    def hearing(self) -> Hearing:
+        """What it has heard since its present or last call, hold or change of codec began: each begins a recording."""
+        return Hearing.read(self.heard())
 
     def stop(self) -> None:
         """Let it unregister and end it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import wave
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +44,9 @@ class Hearing:
 
     samples: Sound
     rate: int
+
+    def __repr__(self) -> str:
+        return f"<{self.seconds:.2f} s at {self.rate}/s, {self.level:.0f} dB>"
 
     @classmethod
     def of(cls, samples: npt.ArrayLike, rate: int) -> Hearing:
@@ -111,6 +114,11 @@ class Hearing:
         widened = (Span(span.start - WINDOW_SECONDS / 2, span.end + WINDOW_SECONDS / 2) for span in _spans(quiet))
         return [span for span in widened if span.seconds >= least]
 
+    def ends_with(self, hertz: float, seconds: float) -> bool:
+        """Whether the last seconds are this tone."""
+        end = self.part(-seconds)
+        return self.seconds >= seconds and end.seconds_of(hertz) >= 0.8 * (seconds - WINDOW_SECONDS)
+
     def dtmf(self) -> str:
         """The keys whose chords are in it, in order."""
         found = []
@@ -174,19 +182,14 @@ def keys(digits: str, seconds: float = 0.1, pause: float = 0.1, rate: int = RATE
     return np.concatenate(parts)
 
 
-def wait_to_hear(
-    path: Path, hertz: float, seconds: float = 0.5, *, unwritten_rate: int = RATE, within: float = 10.0
-) -> Hearing:
-    """Wait until the recording `path` ends with so many seconds of the tone; gives all of it. PeerError otherwise."""
-    heard = Hearing.read(path, unwritten_rate=unwritten_rate)
+def wait_to_hear(listen: Callable[[], Hearing], hertz: float, seconds: float = 0.4, *, within: float = 10.0) -> Hearing:
+    """Wait until what is recorded ends with so many seconds of the tone; gives all of it. PeerError otherwise."""
+    heard = listen()
 
     def ends_with_it() -> bool:
         nonlocal heard
-        heard = Hearing.read(path, unwritten_rate=unwritten_rate)
-        return heard.seconds >= seconds and heard.part(-seconds).seconds_of(hertz) >= 0.8 * (seconds - WINDOW_SECONDS)
+        heard = listen()
+        return heard.ends_with(hertz, seconds)
 
-    def why() -> str:
-        return f"{heard.seconds:.2f} s at {heard.rate}/s, {heard.level:.0f} dB, {hertz} Hz: {heard.spans_of(hertz)}"
-
-    wait_until(ends_with_it, within, f"{hertz} Hz in {path.name}", why)
+    wait_until(ends_with_it, within, f"{hertz} Hz", lambda: f"{heard}, {hertz} Hz: {heard.spans_of(hertz)}")
     return heard

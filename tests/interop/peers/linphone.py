@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tests.interop.peers.hearing import Hearing
 from tests.interop.peers.program import PeerError, Program, free_port, wait_until
 from tests.interop.peers.server import DOMAIN, Server, password_of
 from tests.interop.peers.sound import write_tone
@@ -24,6 +25,7 @@ verify_server_cn=0
 use_ipv6={ipv6}
 media_encryption={encryption}
 media_encryption_mandatory={mandatory}
+incoming_calls_early_media={early}
 session_expires_enabled={session_timer}
 session_expires_value=120
 session_expires_min_value=90
@@ -36,6 +38,7 @@ ref=nat
 protocols={nat_protocols}
 [rtp]
 audio_rtp_port={rtp_port}
+bind_address={host}
 [misc]
 user_certificates_path={directory}
 [sound]
@@ -65,10 +68,11 @@ CODECS = {
     "G722": (8000, 1),
     "L16": (44100, 1),
     "opus": (48000, 2),
-    "speex": (16000, 1),
 }
 """Its codecs with the rate of the RTP clock and the channels, as its configuration has them."""
-HEARD_RATES = {"PCMU": 8000, "PCMA": 8000, "G722": 16000, "L16": 44100, "opus": 48000, "speex": 16000}
+UNUSED_CODECS = (("speex", 16000), ("speex", 8000), ("G729", 8000))
+"""Others that it would offer if they were not turned off."""
+HEARD_RATES = {"PCMU": 8000, "PCMA": 8000, "G722": 16000, "L16": 44100, "opus": 48000}
 """The rate of what it records with each codec."""
 
 
@@ -102,6 +106,7 @@ class Linphone:
         self.user = user
         self.tone = tone
         self.host = host
+        self._seen = 0
         self.heard_file = directory / "heard.wav"
         self.heard_rate = HEARD_RATES[codec]
         self.port = free_port(0)
@@ -109,9 +114,11 @@ class Linphone:
         self.uri = f"sip:{user}@{place}:{self.port}"
         (directory / ".local" / "share" / "linphone").mkdir(parents=True)
         config = directory / "linphonerc"
+        known = [(name, rate, channels) for name, (rate, channels) in CODECS.items()]
+        known += [(name, rate, 1) for name, rate in UNUSED_CODECS]
         codecs = "".join(
             f"[audio_codec_{number}]\nmime={name}\nrate={rate}\nchannels={channels}\nenabled={int(name == codec)}\n"
-            for number, (name, (rate, channels)) in enumerate(CODECS.items())
+            for number, (name, rate, channels) in enumerate(known)
         )
         text = CONFIG.format(
             port=self.port,
@@ -122,9 +129,11 @@ class Linphone:
             ipv6=int(":" in host),
             encryption=encryption,
             mandatory=int(encryption != "none"),
+            early=int(answer == "early"),
             session_timer=int(session_timer),
             nat_protocols="ice" if ice else "",
             rtp_port=free_port(1),
+            host=host,
             directory=directory,
             codecs=codecs,
         )
@@ -198,17 +207,48 @@ class Linphone:
         """The DTMF digits that it has received."""
         return "".join(re.findall(r"Receiving tone (.) from", self.program.output()))
 
-    def expect(self, pattern: str, seconds: float = 10.0, *, after: int = 0) -> re.Match[str]:
+    def expect(self, pattern: str, seconds: float = 10.0) -> None:
         """Wait for what it says on the screen, e.g. "incoming call", "ringing", "connected", "ended"."""
-        return self.program.expect(pattern, seconds, after=after)
+        self.program.expect(pattern, seconds)
 
-    def said(self) -> int:
-        """How much it has said until now: `after` for what has to come from now on."""
-        return len(self.program.output())
+    def called(self) -> Linphone:
+        """Wait until somebody calls."""
+        return self._next("new incoming call")
+
+    def rings(self) -> Linphone:
+        """Wait until it is told that it rings at the other side."""
+        return self._next(r"ringing\.")
+
+    def hears_early(self) -> Linphone:
+        """Wait until there is early media from the other side."""
+        return self._next("early media")
+
+    def talks(self) -> Linphone:
+        """Wait until the call is answered."""
+        return self._next(r"connected\.")
+
+    def is_done(self) -> str:
+        """Wait until the call is over; why, as it says."""
+        self._next(r"Call \d+ with \S+ (?=ended|error)")
+        return self.program.output()[self._seen :].partition("\n")[0]
+
+    def _next(self, pattern: str, seconds: float = 10.0) -> Linphone:
+        """Wait until it says something after what was waited for before."""
+        self._seen += self.program.expect(pattern, seconds, after=self._seen).end()
+        return self
 
     def heard(self) -> Path:
         """The file with what this phone hears."""
         return self.heard_file
+
+    def hearing(self) -> Hearing:
+        """What it has heard in its present or last call."""
+        return Hearing.read(self.heard_file, unwritten_rate=self.heard_rate)
+
+    def record(self, name: str) -> None:
+        """Write what it hears in its next call to another file."""
+        self.heard_file = self.directory / name
+        self.program.say(f"record {name}")
 
     def stop(self) -> None:
         """Let it unregister and end it."""

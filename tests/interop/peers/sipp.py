@@ -124,6 +124,16 @@ class Sipp:
                 found.append(Logged(direction[1] == "sent", entry[direction.end() :].removesuffix("\n")))
         return found
 
+    def wait_for(self, step: str, number: int = 1, seconds: float = 15.0) -> None:
+        """Wait until it has seen so many different messages of this kind."""
+
+        def came() -> bool:
+            if not self.program.running() and self.program.process.returncode:
+                raise PeerError(f"sipp ended: {self.why()}")
+            return self.steps().count(step) >= number
+
+        wait_until(came, seconds, f"{number} {step}", self.why)
+
     def told(self) -> list[Logged]:
         """The same without 100 Trying, which depends on time only (RFC 3261 17.2.1), and without repetitions."""
         seen: set[tuple[str, str]] = set()

@@ -21,12 +21,14 @@ _PIECE_SECONDS = 0.5
 _SHIFT_SECONDS = 0.05
 
 
-def speak(directory: Path, rate: int, *, channels: int = 1, text: str = SENTENCE, tail: float = 0.0) -> Path:
-    """A WAV of that rate in which espeak-ng says the text, and is silent for `tail` seconds after it.
+def speak(
+    directory: Path, rate: int, *, channels: int = 1, text: str = SENTENCE, lead: float = 0.3, tail: float = 0.0
+) -> Path:
+    """A WAV of that rate in which espeak-ng says the text, after `lead` and before `tail` seconds of silence.
 
     It is made once in each directory. The level is that of speech on a line: -20 dB where it speaks.
     """
-    name = hashlib.blake2b(f"{rate} {channels} {tail} {text}".encode(), digest_size=8).hexdigest()
+    name = hashlib.blake2b(f"{rate} {channels} {lead} {tail} {text}".encode(), digest_size=8).hexdigest()
     path = directory / f"speech-{name}.wav"
     if path.exists():
         return path
@@ -35,7 +37,8 @@ def speak(directory: Path, rate: int, *, channels: int = 1, text: str = SENTENCE
     heard = Hearing.read(raw)
     raw.unlink()
     sound = resampled(heard, rate).samples * 10 ** ((-20 - heard.level) / 20)
-    return write_wav(path, np.concatenate([sound, np.zeros(int(tail * rate))]), rate, channels)
+    parts = [np.zeros(round(lead * rate)), sound, np.zeros(round(tail * rate))]
+    return write_wav(path, np.concatenate(parts), rate, channels)
 
 
 def resampled(heard: Hearing, rate: int) -> Hearing:

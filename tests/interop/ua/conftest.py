@@ -5,14 +5,26 @@ That goes into build/interop-ua.json, from which scripts/interop_table.py makes 
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
-from collections.abc import Generator
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ringback import UserAgent
+from tests.interop.peers.baresip import Baresip
+from tests.interop.peers.coturn import Coturn
+from tests.interop.peers.hearing import Hearing, chord, write_wav
+from tests.interop.peers.linphone import Linphone
+from tests.interop.peers.program import free_port
+from tests.interop.peers.speech import speak
 from tests.interop.ua import features
+from tests.interop.ua.talk import TONE
 
 RESULTS = Path(__file__).resolve().parents[3] / "build" / "interop-ua.json"
 PROVES = "proves(peer, feature, direction): what of features.py the test shows; {name} stands for a parameter"
@@ -79,3 +91,88 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         "tests": list(entries.values()),
     }
     RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+
+
+# what the tests talk with ---------------------------------------------------------------------------------------------
+
+Phones = Callable[..., Awaitable[Any]]
+Agents = Callable[..., Awaitable[UserAgent]]
+
+
+@pytest.fixture(scope="session")
+def own_address() -> str:
+    """An address of this machine that is no loopback address, without which phones do no ICE."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("198.51.100.1", 9))  # of documentation; nothing is sent
+        except OSError:
+            pytest.skip("this machine has no address but loopback")
+        return str(probe.getsockname()[0])
+
+
+@pytest.fixture(scope="session")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the sounds of this run are kept."""
+    return tmp_path_factory.mktemp("sounds")
+
+
+@pytest.fixture(scope="session")
+def tone(sounds: Path) -> Path:
+    """A minute of our tone."""
+    return write_wav(sounds / "tone.wav", chord((TONE,), 60.0, 16000), 16000)
+
+
+@pytest.fixture(scope="session")
+def speech(sounds: Path) -> Callable[..., Path]:
+    """`speech(rate, channels=1)`: the WAV of a sentence, made once."""
+    return lambda rate, **options: speak(sounds, rate, **options)
+
+
+@pytest.fixture(scope="session")
+def sentence(sounds: Path) -> Hearing:
+    """The same as it was said, for comparison."""
+    return Hearing.read(speak(sounds, 48000))
+
+
+@pytest.fixture
+async def phones(tmp_path: Path) -> AsyncIterator[Phones]:
+    """`await phones(Baresip, "bob", …)`: a phone that registers nowhere and is ready; ended after the test."""
+    started: list[Baresip | Linphone] = []
+    numbers = itertools.count()
+
+    async def start(kind: type[Baresip] | type[Linphone], user: str, server: Any = None, **options: Any) -> Any:
+        def ready() -> Any:
+            made = kind(tmp_path / f"{kind.__name__.lower()}-{user}-{next(numbers)}", server, user, **options)
+            started.append(made)
+            return made.registered() if server is not None else made.ready()
+
+        return await asyncio.to_thread(ready)
+
+    yield start
+    await asyncio.gather(*(asyncio.to_thread(made.stop) for made in reversed(started)))
+
+
+@pytest.fixture
+async def agents() -> AsyncIterator[Agents]:
+    """`await agents("alice", …)`: a user agent that registers nowhere, with the options of an account; its `uri` leads
+    to it. Without a password it is called directly, at a port of its own of UDP and TCP."""
+    async with AsyncExitStack() as stack:
+
+        async def start(user: str, host: str = "127.0.0.1", **options: Any) -> UserAgent:
+            place = f"[{host}]" if ":" in host else host
+            port = free_port(0)
+            first = free_port(19)
+            options.setdefault("listen", [f"udp:{place}:{port}", f"tcp:{place}:{port}"])
+            options.setdefault("media_ports", (first, first + 19))
+            address = options.pop("address", f"sip:{user}@{place}:{port}")
+            return await stack.enter_async_context(UserAgent(address, **options))
+
+        yield start
+
+
+@pytest.fixture
+def coturn(tmp_path: Path) -> Iterator[Coturn]:
+    """A STUN and TURN server on 127.0.0.1."""
+    made = Coturn(tmp_path / "coturn")
+    yield made.ready()
+    made.stop()
