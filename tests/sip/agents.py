@@ -290,16 +290,22 @@ class Agent(Node):
 
 
 class Peer(Node):
-    """A party that the test plays: it keeps what comes, answers nothing by itself, and has no transactions."""
+    """A party that the test plays: it keeps what comes, answers nothing by itself, and has no transactions.
+
+    Of a request that is sent again only the first copy is kept (`Net.sent` has them all); of an ACK every one.
+    """
 
     def __init__(self, net: Net, name: str = "peer", transports: tuple[str, ...] = ("UDP",)) -> None:
         super().__init__(net, name, transports)
         self.got: list[Request | Response] = []
         self.tag = "peer-tag"
         self._cseq = 0
+        self._seen: set[bytes] = set()
 
     def receive(self, data: bytes, flow: Flow) -> None:
-        self.got.append(parse(data, 1 << 24))
+        if data.startswith(b"SIP/2.0 ") or data.startswith(b"ACK ") or data not in self._seen:
+            self.got.append(parse(data, 1 << 24))
+        self._seen.add(data)
 
     def told(self, event: object) -> None:
         raise AssertionError("a peer has no stack that is told anything")

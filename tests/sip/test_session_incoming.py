@@ -36,7 +36,7 @@ def cancel(net: Net, peer: Peer, bob: Agent, *headers: tuple[str, str]) -> None:
 
 
 def test_a_call_is_offered_and_nothing_but_100_is_sent_by_itself() -> None:
-    net, bob, peer, session = called()
+    net, _bob, peer, session = called()
     assert (session.direction, session.state, session.request.body) == ("incoming", "offered", OFFER)
     assert session.remote.uri.text == peer.uri
     net.run(1.0)
@@ -213,7 +213,7 @@ def test_a_cancel(rings: bool) -> None:
     if rings:
         session.ring(net.now)
     cancel(net, peer, bob, ("Reason", 'SIP;cause=200;text="Call completed elsewhere"'))
-    answered, final = peer.response("CANCEL"), [message for message in peer.got][-1]
+    answered, final = peer.response("CANCEL"), list(peer.got)[-1]
     assert (answered.status, final.status) == (200, 487)  # type: ignore[union-attr]
     # 8.2.6.2: one tag for all responses.
     assert answered.to_tag == final.to_tag == session.tag
@@ -401,7 +401,7 @@ def test_no_prack_in_64_t1_refuses_the_call() -> None:
 
 
 def test_a_final_response_stops_the_retransmissions() -> None:
-    net, bob, peer, session = called(headers=SUPPORTED, reliable="supported")
+    net, bob, _peer, session = called(headers=SUPPORTED, reliable="supported")
     session.ring(net.now)
     session.reject(net.now)
     net.run(0.0)

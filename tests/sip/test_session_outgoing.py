@@ -163,7 +163,7 @@ def test_a_provisional_response_without_a_tag_makes_no_dialog() -> None:
 
 
 def test_early_media_and_an_answer_that_is_repeated() -> None:
-    net, alice, peer, _ = calling()
+    _net, alice, peer, _ = calling()
     invite = peer.take("INVITE")
     peer.answer(invite, 183, ANSWER)
     [progressed, early] = alice.events
@@ -195,7 +195,7 @@ def test_a_2xx_without_any_answer_is_acknowledged_and_ended() -> None:
 
 
 def test_each_callee_of_forking_has_an_early_dialog_and_the_first_2xx_is_the_call() -> None:
-    net, alice, peer, session = calling()
+    _net, alice, peer, session = calling()
     invite = peer.take("INVITE")
     for tag in ("one", "two", "three"):
         peer.answer(invite, 180, tag=tag)
@@ -208,7 +208,7 @@ def test_each_callee_of_forking_has_an_early_dialog_and_the_first_2xx_is_the_cal
 
 
 def test_no_more_early_dialogs_than_anybody_needs() -> None:
-    net, alice, peer, session = calling()
+    _net, _alice, peer, session = calling()
     invite = peer.take("INVITE")
     for number in range(MOST_EARLY + 10):
         peer.answer(invite, 180, tag=f"t{number}")
@@ -219,7 +219,7 @@ def test_no_more_early_dialogs_than_anybody_needs() -> None:
 
 def test_further_2xx_are_acknowledged_and_ended() -> None:
     """13.2.2.4: each 2xx of another callee is a dialog of its own."""
-    net, alice, peer, session = calling()
+    _net, alice, peer, session = calling()
     invite = peer.take("INVITE")
     peer.answer(invite, 200, ANSWER, tag="one")
     peer.answer(invite, 200, ANSWER, tag="two")
@@ -231,7 +231,7 @@ def test_further_2xx_are_acknowledged_and_ended() -> None:
 
 
 def test_a_2xx_that_comes_again_gets_the_same_ack_again() -> None:
-    net, alice, peer, _ = calling()
+    _net, alice, peer, _ = calling()
     invite = peer.take("INVITE")
     for _ in range(3):
         peer.answer(invite, 200, ANSWER)
@@ -266,7 +266,7 @@ def test_199_ends_one_early_dialog() -> None:
 
 
 def test_a_2xx_without_contact_and_with_a_broken_route_is_ended_all_the_same() -> None:
-    net, alice, peer, session = calling()
+    net, _alice, peer, session = calling()
     invite = peer.take("INVITE")
     session.hang_up(net.now)
     peer.answer(invite, 200, ANSWER, headers=[("Record-Route", "<sip:oops")], contact=False)
@@ -346,7 +346,7 @@ def reliably(rseq: int) -> list[tuple[str, str]]:
 
 
 def test_a_reliable_response_is_acknowledged_once_and_in_order() -> None:
-    net, alice, peer, _ = calling(reliable="supported")
+    _net, alice, peer, _ = calling(reliable="supported")
     invite = peer.take("INVITE")
     assert "100rel" in invite.tokens("supported") and "require" not in invite.names
     peer.answer(invite, 180, headers=reliably(7))
@@ -363,7 +363,7 @@ def test_a_reliable_response_is_acknowledged_once_and_in_order() -> None:
 
 
 def test_an_answer_in_a_reliable_response_counts() -> None:
-    net, alice, peer, session = calling(reliable="supported")
+    _net, alice, peer, session = calling(reliable="supported")
     invite = peer.take("INVITE")
     peer.answer(invite, 183, ANSWER, headers=reliably(1))
     peer.answer(peer.take("PRACK"), 200)
@@ -520,7 +520,7 @@ def test_a_redirection_is_handed_up() -> None:
 
 def test_a_redirection_is_followed_with_the_same_call_id_and_its_history() -> None:
     """8.1.3.4 and RFC 7044 10.3 rule 4."""
-    net, alice, peer, session = calling(follow=True)
+    net, _alice, peer, session = calling(follow=True)
     other = Peer(net, "other")
     first = peer.take("INVITE")
     peer.answer(first, 302, headers=[("Contact", f"<{other.uri};x=y?Subject=evil>")])
@@ -555,7 +555,7 @@ def test_redirections_in_circles_and_without_end_are_ended() -> None:
 
 
 def test_the_next_contact_is_tried_when_one_fails_and_none_after_a_6xx() -> None:
-    net, alice, peer, session = calling(follow=True)
+    _net, alice, peer, _session = calling(follow=True)
     targets = ", ".join(f"<sip:x{number}@{peer.host}>" for number in range(3))
     peer.answer(peer.take("INVITE"), 300, headers=[("Contact", targets)])
     second = peer.take("INVITE")
@@ -577,7 +577,7 @@ def test_sips_stays_sips() -> None:
 
 def test_a_422_is_answered_with_a_longer_interval() -> None:
     """RFC 4028 7.3 and 7.4."""
-    net, alice, peer, session = calling(session_expires=100)
+    net, alice, peer, _session = calling(session_expires=100)
     first = peer.take("INVITE")
     assert (first.header("session-expires"), first.header("min-se")) == ("100", None)
     peer.answer(first, 422, headers=[("Min-SE", "600")])
@@ -710,7 +710,7 @@ def test_a_callee_that_gives_no_sign_of_life_is_cancelled() -> None:
 
 def test_a_bye_in_an_early_dialog() -> None:
     """15 forbids it; but a callee whose 2xx were all lost gives up like that."""
-    net, alice, peer, session = calling()
+    _net, alice, peer, session = calling()
     invite = peer.take("INVITE")
     peer.answer(invite, 180, tag="peer-tag")
     peer.answer(invite, 180, tag="other")
