@@ -162,7 +162,14 @@ class Wire:
         if self._later is None and not self._ended:
             self._later = self._loop.call_soon(self._turn)
 
+    def flush(self) -> None:
+        """The turn, now: what was said goes out before whoever said it is gone."""
+        if not self._ended:
+            self._turn()
+
     def _turn(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
         self._later = None
         self.endpoint.now = self._loop.time()
         self._deliver()
@@ -264,16 +271,23 @@ class Wire:
         if self.places.listeners:
             self.stack.layer.listen(self.places.listeners)
 
-    def prepare(self, target: str) -> None:
-        """Open the places towards a URI with an address in it, so that the core finds its way without asking."""
+    def prepare(self, target: str) -> Flow | None:
+        """The flow to a URI with an address in it; places are opened, so that the core finds its way without asking.
+
+        None for names, and for what leads nowhere: the request itself will say so.
+        """
         try:
             uri = parse_uri(target)
-            host = uri.parameters.get("maddr") or uri.address
-            if is_address(host):
-                self._open_places(host.strip("[]"))
-        except (ParseError, NoRoute, ConfigurationError):
-            # The request itself will say so.
-            return
+            if not uri.is_sip or not is_address(uri.parameters.get("maddr") or uri.address):
+                return None
+            flows = self._flows(self._plain_destinations(uri))
+        except (ParseError, LocateError):
+            return None
+        return flows[0] if flows else None
+
+    def open_towards(self, host: str) -> None:
+        """Have places towards an address. Raises NoRoute, and ConfigurationError when no socket can be had."""
+        self._open_places(host)
 
     async def connect(self, flow: Flow) -> Flow:
         """An open flow to the same destination: for a stream that very connection. Raises FlowFailed."""
@@ -297,9 +311,29 @@ class Wire:
         tail = "" if secure or flow.transport == "UDP" else f";transport={flow.transport.lower()}"
         return f"{head}{bracketed(host)}:{port}{tail}"
 
-    def place_towards(self, flow: Flow) -> Listener:
-        """The place that a flow leaves by."""
-        return self.stack.layer.listener_for(flow)
+    def contact_at_first(self, user: str) -> str:
+        """The URI at which we are reached at the preferred place."""
+        place = self.stack.layer.listeners[0]
+        return self.contact(user, Flow(place.transport, place.id, place.host, 0))
+
+    def contact_towards(self, user: str, flow: Flow) -> str:
+        """The URI at which who is at the other end of `flow` reaches us, when he has to begin: where we listen."""
+        place = self.stack.layer.listener_for(flow)
+        if not self.places.listens(place) and flow.transport not in SECURE and "UDP" in self.transports:
+            place = self.places.place_for("UDP", flow.host)
+        return self.contact(user, Flow(place.transport, place.id, flow.host, flow.port))
+
+    def own_place(self, flow: Flow) -> tuple[str, int]:
+        """Address and port that a flow leaves from, as far as this machine knows."""
+        place = self.stack.layer.listener_for(flow)
+        return place.host, place.port
+
+    def is_current(self, flow: Flow) -> bool:
+        """Whether the system would still send to the far end of a datagram flow from the same place."""
+        try:
+            return self.places.place_for(flow.transport, flow.host).id == flow.local
+        except (NoRoute, ConfigurationError):
+            return False
 
     # signs of life ---------------------------------------------------------------------------------------------------
 
