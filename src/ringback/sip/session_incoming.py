@@ -75,7 +75,7 @@ class IncomingSession(Session):
         #: The description with which the call is to be accepted, once the PRACK has come that the 200 waits for.
         self._accepting: bytes | None = None
         self._last: Waiting | None = None
-        tags = (*request.tokens("supported"), *request.tokens("require"))
+        tags = request.tokens("supported") + request.tokens("require")
         #: Whether provisional responses may be reliable.
         self._reliable: bool = "100rel" in tags and profile.reliable != RELIABLE_NONE
         self._sender: ReliableSender = ReliableSender(request.cseq.number, int(tu.token()[:7], 16) + 1)

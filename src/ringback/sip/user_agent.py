@@ -374,10 +374,8 @@ class UserAgentCore:
             return 404, []
         if len(tu.sessions) >= self.most_sessions:
             return 503, [("Retry-After", "10")]
-        if profile.reliable == RELIABLE_REQUIRED and "100rel" not in (
-            *request.tokens("supported"),
-            *request.tokens("require"),
-        ):
+        able = "100rel" in request.tokens("supported") or "100rel" in request.tokens("require")
+        if profile.reliable == RELIABLE_REQUIRED and not able:
             # RFC 3261 21.4.16: "The UAS needs a particular extension to process the request, but this extension is not
             # listed in a Supported header field in the request."
             return 421, [("Require", "100rel")]
