@@ -361,7 +361,8 @@ def _referring(net: Net, alice: Agent, bob: Agent, ours: Session, theirs: Sessio
 
 
 MOMENTS: list[Moment] = [
-    lambda *_: None, _ringing, _early_media, _accepted, _in_call, _offering, _offered, _answered, _refreshing, _referring,
+    lambda *_: None, _ringing, _early_media, _accepted, _in_call, _offering, _offered, _answered, _refreshing,
+    _referring,
 ]  # fmt: skip
 
 
