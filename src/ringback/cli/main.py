@@ -6,7 +6,9 @@ import sys
 
 import typer
 
+from ringback.cli.answer import answer
 from ringback.cli.bindings import bindings
+from ringback.cli.call import call
 from ringback.cli.config import app as config
 from ringback.cli.run import run
 from ringback.cli.serve import serve
@@ -20,12 +22,12 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="ringback",
-    help="A SIP server: registrar, location service and proxy for a domain.",
+    help="A SIP server for a domain (registrar, location service, proxy), and phones for the command line.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, serve, bindings, status, trace, version):
+for command in (run, serve, bindings, status, trace, call, answer, version):
     app.command()(command)
 for group in (user, config):
     app.add_typer(group)

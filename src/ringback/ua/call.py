@@ -118,6 +118,12 @@ class Call(CallSound):
         return str(self.peer.uri)
 
     @property
+    def remote_name(self) -> str:
+        """Who is at the other end, for people: the display name and the URI."""
+        display = self.peer.display
+        return f"{display} <{self.remote}>" if display else self.remote
+
+    @property
     def held(self) -> bool:
         """Whether the other side has put us on hold."""
         return self.media.held

@@ -10,17 +10,27 @@ async with Conversation(agent) as room:    any number
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
+from typing import Any, Protocol
 
 from ringback.errors import LocalError
+from ringback.media.backend import MediaBackend
 from ringback.media.io.backend import InProcessMedia
 from ringback.media.io.bridge import Mix, bridge
 from ringback.sip.cause import Cause
 from ringback.ua.call import Call
-from ringback.ua.host import Host
 
-__all__ = ["Conversation", "connect"]
+__all__ = ["Conversation", "Owner", "connect"]
+
+
+class Owner(Protocol):
+    """What a conversation needs of the agent."""
+
+    @property
+    def media(self) -> MediaBackend: ...
+    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]: ...
+
 
 
 async def connect(one: Call, other: Call) -> Cause:
@@ -66,7 +76,7 @@ async def connect(one: Call, other: Call) -> Cause:
 class Conversation:
     """A room in which each hears all the others."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Owner) -> None:
         media = host.media
         if not isinstance(media, InProcessMedia):
             raise LocalError("a conversation needs the media of this process")

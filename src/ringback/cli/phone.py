@@ -1,0 +1,126 @@
+"""What the commands share that are phones: which account, what is wanted of media, and what is printed of a call."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import sys
+from collections.abc import Coroutine
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ringback.errors import ConfigurationError
+
+__all__ = ["As", "Codec", "Encryption", "Ice", "Json", "Reporter", "account_for", "file_for", "run_until_interrupted"]
+
+As = Annotated[str, typer.Option("--as", help="An account by its name in the file of accounts, or a SIP URI.")]
+PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
+Codec = Annotated[list[str] | None, typer.Option("--codec", help="A codec, best first; may be given several times.")]
+Encryption = Annotated[str, typer.Option("--encryption", help="Of the sound: none, offer or require.")]
+Ice = Annotated[str, typer.Option("--ice", help="none, accept, full or lite.")]
+Json = Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")]
+
+#: Who we are where nobody says.
+NOBODY = "sip:anonymous@anonymous.invalid"
+
+
+def account_for(name: str, password_stdin: bool = False, **options: Any) -> Any:
+    """The account that a command is to use, with what its options say over it.
+
+    `name` is one of the file of accounts, a SIP URI, or "": then the file's default when there is a file, else nobody.
+    Raises ConfigurationError.
+    """
+    from ringback.ua.account import Account
+    from ringback.ua.accounts import accounts_file, load_accounts
+
+    options = {key: value for key, value in options.items() if value not in (None, "", [], ())}
+    if name[:4].lower() == "sip:" or name[:5].lower() == "sips:" or not (name or accounts_file().exists()):
+        if password_stdin:
+            options["password"] = sys.stdin.readline().rstrip("\r\n")
+        return Account.of(name or NOBODY, **options)
+    if password_stdin:
+        raise ConfigurationError("--password-stdin goes with --as sip:…; an account of the file has its own")
+    account = load_accounts().named(name)
+    given = account.model_dump(by_alias=True, exclude_unset=True)
+    return Account.of(**{**given, **options})
+
+
+class Reporter:
+    """Prints what happens to a call, a line each, for people or as JSON."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+
+    def say(self, event: str, text: str = "", **values: Any) -> None:
+        """`event` is a word; `text` says it to people, who get `event` when there is none."""
+        if self._as_json:
+            print(json.dumps({"event": event, **values}), flush=True)
+        else:
+            print(text or event, flush=True)
+
+    def answered(self, call: Any) -> None:
+        """A call is answered: how it sounds."""
+        report = next(iter(call.quality()), None)
+        codec = report.codec if report is not None else ""
+        protection = call.media.encrypted or "not encrypted"
+        self.say(
+            "answered",
+            f"answered by {call.remote}: {codec or 'no sound yet'}, {protection}",
+            remote=call.remote,
+            codec=codec,
+            encrypted=call.media.encrypted,
+        )
+
+    def ended(self, call: Any, cause: Any) -> None:
+        """A call is over: why, and how it was."""
+        for change in call.history:
+            if change.kind != "ended":
+                self.say("change", f"  {change.kind}: {change.reason} {change.details}".rstrip(), kind=change.kind,
+                         reason=change.reason, details=change.details)  # fmt: skip
+        for report in call.quality():
+            self.say("quality", f"  {report}", direction=report.direction, codec=report.codec, mos=round(report.mos, 2),
+                     loss=round(report.loss, 4), jitter=round(report.jitter, 1), packets=report.packets)  # fmt: skip
+        reason = cause.reason or "hung up"
+        self.say("ended", f"ended by {cause.by}: {reason}", by=cause.by, status=cause.status, reason=cause.reason)
+
+
+def file_for(pattern: Path | None, number: int, remote: str) -> Path | None:
+    """The file for a call's recording: `{n}` and `{from}` stand for its number and its caller.
+
+    Who calls chooses his own name: of it only letters, digits, `.`, `-`, `_` and `@` go into the file's.
+    """
+    if pattern is None:
+        return None
+    caller = re.sub(r"[^A-Za-z0-9.@_-]", "_", remote.partition(":")[2])[:64].lstrip(".") or "unknown"
+    return Path(str(pattern).replace("{n}", str(number)).replace("{from}", caller))
+
+
+def run_until_interrupted(main: Coroutine[Any, Any, int]) -> int:
+    """Run a coroutine to its end; SIGINT and SIGTERM cancel it, so that calls are hung up in order. The exit code."""
+
+    async def guarded() -> int:
+        task = asyncio.ensure_future(main)
+        with _handled(task):
+            try:
+                return await task
+            except asyncio.CancelledError:
+                return 0
+
+    return asyncio.run(guarded())
+
+
+@contextmanager
+def _handled(task: asyncio.Future[int]) -> Any:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
