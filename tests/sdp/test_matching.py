@@ -154,3 +154,10 @@ def test_feedback_is_what_both_have() -> None:
     ours = Codec("VP8", 90000, feedback=("nack pli", "ccm fir"))
     (codec,) = answered_codecs(offered, LocalStream("video", 5000, "192.0.2.1", [ours]), Policy())
     assert codec.feedback == ("nack pli",)
+
+
+def test_a_codec_that_is_offered_often_is_taken_once() -> None:
+    offered = [OPUS.numbered(number) for number in range(60)] + [event(number) for number in range(60, 120)]
+    offered += [Codec("red", 48000, 2, number, {f"{'0/' * (number - 119)}0": ""}) for number in range(120, 128)]
+    found = answered_codecs(offered, audio(OPUS, Codec("red", 48000, 2)), Policy())
+    assert [codec.payload_type for codec in found] == [0, 60, 120]

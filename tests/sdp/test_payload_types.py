@@ -80,7 +80,24 @@ def test_numbers_that_look_like_rtcp_are_never_given() -> None:
     assert sorted(given) == [*range(35, 64), *range(96, 128)]
     assert given[31] == 101 or 101 in given[:61]
     with pytest.raises(LocalError):
-        types.number([Codec("one more", 8000)])
+        PayloadTypes().number([Codec(f"x{index}", 8000) for index in range(62)])
+
+
+def test_a_peer_that_uses_up_all_numbers_does_not_end_our_offers() -> None:
+    types = PayloadTypes()
+    assert numbers(types, OPUS, EVENTS) == [96, 101]
+    types.observe(said(*(f"{number} x{number}/8000" for number in range(128))))
+    found = numbers(types, ILBC, Codec("PCMU", 8000), OPUS, EVENTS)
+    # What is offered all the time keeps its number; what is new takes that of something else.
+    assert found == [97, 0, 96, 101]
+    assert numbers(types, OPUS, ILBC, Codec("PCMU", 8000)) == [96, 97, 0]
+
+
+def test_the_same_codec_is_not_listed_twice() -> None:
+    types = PayloadTypes()
+    pcmu = Codec("PCMU", 8000)
+    assert numbers(types, OPUS, pcmu, OPUS.numbered(111), pcmu.numbered(0), EVENTS) == [96, 0, 101]
+    assert numbers(types, pcmu, Codec("speex", 8000).numbered(0)) == [0, 97]
 
 
 def test_a_copy_goes_its_own_way() -> None:

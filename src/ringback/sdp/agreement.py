@@ -133,7 +133,12 @@ def _agree(base: Agreed, pair: _Pair, transport: _Pair, bundled_with: int | None
     )
     agreed = _with_direction(agreed, pair, transport)
     agreed = _with_transport(agreed, transport)
-    if not is_rtp(pair.offered.media.protocol):
+    offered, answered = pair.offered.media.protocol, pair.answered.media.protocol
+    # Profiles of RTP are mixed up (AVPF is answered with AVP), other protocols are not.
+    if not (is_rtp(offered) and is_rtp(answered)) and offered.upper() != answered.upper():
+        message = f"the {agreed.kind} stream is {offered} on one side and {answered[:40]} on the other"
+        raise SdpError(message, NOT_ACCEPTABLE_HERE, _TRANSPORT)
+    if not is_rtp(offered):
         theirs = set(pair.theirs.media.formats)
         formats = tuple(name for name in pair.ours.media.formats if name in theirs)
         if "*" in (*pair.ours.media.formats, *theirs):

@@ -90,7 +90,7 @@ class MediaCapability:
             ("shows", self.contents),
             ("DTMF", [f"telephone-event at {rate} Hz" for rate in self.dtmf]),
             ("also", self.other),
-            ("encryption", [self._encryption_text()] if is_rtp(self.protocol) or self.keying else []),
+            ("encryption", self._encryption_texts() if is_rtp(self.protocol) or self.keying else []),
             ("ICE", [self.ice] if self.ice != "none" else []),
             ("ports", self._port_texts()),
             ("direction", [self.direction] if self.direction != "sendrecv" else []),
@@ -100,13 +100,12 @@ class MediaCapability:
                 lines.append(f"  {title}: {_listed(words)}")
         return lines
 
-    def _encryption_text(self) -> str:
+    def _encryption_texts(self) -> list[str]:
         if self.encryption == "none":
-            return "none"
+            return ["none"]
         ways = {"sdes": "SDES", "dtls": "DTLS-SRTP" if is_rtp(self.protocol) else "TLS"}
-        named = " or ".join(ways[keying] for keying in self.keying) or "keys unknown"
-        suites = f" ({_listed(self.suites)})" if self.suites else ""
-        return f"{self.encryption}, {named}{suites}"
+        named = " or ".join(ways[keying] for keying in self.keying) or "keys that are not known"
+        return [self.encryption, f"by {named}", *self.suites]
 
     def _port_texts(self) -> list[str]:
         texts = ["RTP and RTCP on one"] if self.rtcp_mux else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ringback.sdp.formats import Codec, common_events, configuration, matches, normal
+from ringback.sdp.formats import Codec, common_events, configuration, identity, matches, normal, same_encoding
 from ringback.sdp.offering import all_codecs
 from ringback.sdp.streams import LocalStream, Policy
 
@@ -27,9 +27,14 @@ def answered_codecs(offered: Sequence[Codec], stream: LocalStream, policy: Polic
     rates = {codec.clock_rate for codec in media}
     for codec in _events(offered, ours, rates):
         chosen[codec.payload_type] = codec
+    once: set[tuple[str, ...]] = set()
     for codec in offered:
-        found = None if codec.is_event or not codec.is_auxiliary else _auxiliary(codec, ours, chosen, rates)
+        meaning = ("red",) if codec.name.lower() == "red" else identity(codec)
+        if codec.is_event or not codec.is_auxiliary or meaning in once:
+            continue
+        found = _auxiliary(codec, ours, chosen, rates)
         if found is not None:
+            once.add(meaning)
             chosen[codec.payload_type] = found
     order = [codec.payload_type for codec in (media if policy.own_order else ())]
     order.extend(codec.payload_type for codec in offered)
@@ -38,12 +43,15 @@ def answered_codecs(offered: Sequence[Codec], stream: LocalStream, policy: Polic
 
 def _media(offered: Sequence[Codec], ours: Sequence[Codec], policy: Policy) -> list[Codec]:
     found: list[tuple[int, Codec]] = []
+    # One number for each codec is enough, however many an offer gives to it.
+    once: set[tuple[str, ...]] = set()
     for codec in offered:
-        if codec.is_auxiliary:
+        if codec.is_auxiliary or identity(codec) in once:
             continue
         for place, our in enumerate(ours):
             if not our.is_auxiliary and matches(our, codec):
                 found.append((place, _answered(our, codec)))
+                once.add(identity(codec))
                 break
     if policy.own_order:
         found.sort(key=lambda couple: couple[0])
@@ -87,8 +95,10 @@ def _events(offered: Sequence[Codec], ours: Sequence[Codec], rates: set[int]) ->
     fitting = [codec for codec in events if codec.clock_rate in rates or not rates]
     if not fitting:
         fitting = [codec for codec in events if codec.clock_rate == 8000]
-    found = []
+    found: list[Codec] = []
     for codec in fitting:
+        if any(same_encoding(codec, known) for known in found):
+            continue
         our = next((known for known in ours if known.clock_rate == codec.clock_rate), ours[0])
         parameters = common_events(our, codec)
         if parameters:

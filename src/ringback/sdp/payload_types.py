@@ -52,27 +52,43 @@ class PayloadTypes:
     def number(self, codecs: Sequence[Codec]) -> list[Codec]:
         """The codecs with their payload types: those that they had before, else that they ask for, else free ones.
 
-        Parameters that refer to payload types (apt of RFC 4588 8.1, RFC 2198 section 5) are adapted. LocalError: none
-        is left.
+        What would have the number of one before it, as the same codec, is left out. Parameters that refer to payload
+        types (apt of RFC 4588 8.1, RFC 2198 section 5) are adapted. LocalError: more codecs than there are numbers.
         """
         given: dict[int, int] = {}
         numbered: dict[int, Codec] = {}
+        taken = {self._numbers[meaning] for meaning in map(identity, codecs) if meaning in self._numbers}
         # Those that refer to others come after them.
         order = sorted(range(len(codecs)), key=lambda at: codecs[at].name.lower() in ("rtx", "red"))
         for at in order:
             codec = renumbered(codecs[at], given)
-            payload_type = self._number(codec)
+            payload_type = self._number(codec, taken)
+            taken.add(payload_type)
             if codec.payload_type >= 0:
                 given[codec.payload_type] = payload_type
             numbered[at] = codec.numbered(payload_type)
-        return [numbered[at] for at in range(len(codecs))]
+        unique: dict[int, Codec] = {}
+        for at in range(len(codecs)):
+            unique.setdefault(numbered[at].payload_type, numbered[at])
+        return list(unique.values())
 
-    def _number(self, codec: Codec) -> int:
-        known = self._numbers.get(identity(codec))
+    def _number(self, codec: Codec, taken: set[int]) -> int:
+        meaning = identity(codec)
+        known = self._numbers.get(meaning)
         if known is not None:
             return known
         for payload_type in self._wanted(codec):
             if payload_type not in self._meanings:
+                if payload_type not in taken or static_payload_type(codec) == payload_type:
+                    self._remember(codec, payload_type)
+                    return payload_type
+        # No number is left that has not meant something. Only a peer that gives new names to everything brings us here,
+        # and it must not keep us from making offers: what is not in this one gives way.
+        for payload_type in self._wanted(codec):
+            if payload_type not in taken:
+                before = self._meanings.pop(payload_type)
+                if self._numbers.get(before) == payload_type:
+                    del self._numbers[before]
                 self._remember(codec, payload_type)
                 return payload_type
         raise LocalError(f"no payload type is left for {codec.rtpmap}")
