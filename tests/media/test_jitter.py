@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ringback.media.jitter import JitterBuffer, Lost
 from ringback.media.rtp import Packet
-from tests.media.network import FRAME, RATE, Network, Talker, merged, number_of
+from tests.media.talkers import FRAME, RATE, Network, Talker, merged, number_of
 
 TICK = 0.02
 Found = list[tuple[float, Packet | Lost | None]]

@@ -17,7 +17,7 @@ from ringback.media.reception import Reception
 from ringback.media.rtcp import ReportBlock, ntp_time
 from ringback.media.sender import Sender
 from ringback.media.xr import VoipMetrics
-from tests.media.network import RATE, Network, Talker
+from tests.media.talkers import RATE, Network, Talker
 
 PCMU = impairment("PCMU")
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ringback.media.reception import Reception, Source
 from ringback.media.rtcp import ReportBlock, SenderReport
 from ringback.media.rtp import Packet
-from tests.media.network import FRAME, RATE, Network, Talker, merged
+from tests.media.talkers import FRAME, RATE, Network, Talker, merged
 
 A, B, C = 0xA, 0xB, 0xC
 
