@@ -142,10 +142,11 @@ class AudioStream:
             packets = self.sending.beat(now)
         if packets:
             self._sent_at = now
-        elif now - self._sent_at >= KEEP_ALIVE:
-            self._sent_at = now
-            return [self._keep_alive(now)]
-        return packets
+            return packets
+        if now - self._sent_at < KEEP_ALIVE:
+            return packets
+        self._sent_at = now
+        return [self._keep_alive(now)]
 
     def _keep_alive(self, now: float) -> bytes:
         """RFC 6263 4.6: a packet of a payload type that was not agreed, which the other side has to ignore."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from ringback.media.audio_port import Port
 from ringback.media.audio_repair import AudioRepair
@@ -16,6 +17,9 @@ from ringback.media.quality import Report
 from ringback.sdp.streams import Agreed
 
 __all__ = ["AudioLeg"]
+
+#: Seconds between looks at what is due besides sound: RTCP, repair.
+_LOOK: Final = 0.1
 
 
 class AudioLeg(Leg):
@@ -43,6 +47,7 @@ class AudioLeg(Leg):
         self._ticker = ticker
         self._surroundings = surroundings
         self._sending: Transport | None = None
+        self._look_at = 0.0
 
     def terms(self, agreed: Agreed, preferences: MediaPreferences) -> AudioTerms:
         """What an agreement means for the sound. Raises MediaError when there is nothing to send with."""
@@ -113,6 +118,12 @@ class AudioLeg(Leg):
             return
         for packet in stream.send(now):
             transport.send_rtp(packet)
+        if now >= self._look_at:
+            self._look_at = now + _LOOK
+            self._look(stream, transport, now)
+
+    def _look(self, stream: AudioStream, transport: Transport, now: float) -> None:
+        """What does not have to be done in every beat."""
         report = stream.report(now)
         if report is not None:
             transport.send_rtcp(report)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from struct import Struct
+from typing import Final
 
 from ringback.media.demultiplex import RTCP, kind
 from ringback.media.io.sockets import Address
 from ringback.media.latching import Latch
+from ringback.media.rtp import HEADER_LENGTH
 
 __all__ = ["LatchedSources"]
+
+#: Sequence number and SSRC, from the third octet on.
+_NUMBERS: Final = Struct("!H4xI").unpack_from
 
 
 class LatchedSources:
@@ -51,12 +57,10 @@ class LatchedSource:
 
     def accept(self, source: Address, data: bytes, now: float) -> bool:
         """Whether the packet is taken."""
-        if kind(data) == RTCP:
+        if len(data) < HEADER_LENGTH or kind(data) == RTCP:
             return self._latch.accept_control(source)
-        if len(data) < 12:
-            return False
-        ssrc = int.from_bytes(data[8:12], "big")
-        return self._latch.accept(source, ssrc, data[2] << 8 | data[3], now)
+        sequence, ssrc = _NUMBERS(data, 2)
+        return self._latch.accept(source, ssrc, sequence, now)
 
 
 class LatchedControl:
