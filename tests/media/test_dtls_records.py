@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from ringback.media.dtls_records import Sieve, datagrams, first_hello
+from ringback.media.dtls_records import Sieve, datagrams, first_hello, hello_number
 
 CLIENT_HELLO, SERVER_HELLO, SERVER_HELLO_DONE, CLIENT_KEY_EXCHANGE, FINISHED = 1, 2, 14, 16, 20
 CHANGE, ALERT, HANDSHAKE, DATA = 20, 21, 22, 23
@@ -122,6 +122,10 @@ def test_the_hello_that_begins_a_handshake_is_known_by_its_random_octets() -> No
     # The second ClientHello, with the cookie, has the same ones and begins nothing.
     assert first_hello(record(HANDSHAKE, message(CLIENT_HELLO, 60, number=1, body=body))) == b""
     assert first_hello(record(HANDSHAKE, message(CLIENT_HELLO, 60, body=body), epoch=1)) == b""
+    assert hello_number(record(HANDSHAKE, message(CLIENT_HELLO, 60, number=1, body=body))) == 1
+    assert hello_number(HELLO) == 0
+    assert hello_number(record(HANDSHAKE, message(CLIENT_HELLO, 60), epoch=1)) == hello_number(ANSWER) == -1
+    assert hello_number(b"") == -1
     assert first_hello(ANSWER) == first_hello(b"") == first_hello(HELLO[:58]) == b""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["RECORD_HEADER", "Sieve", "datagrams", "first_hello"]
+__all__ = ["RECORD_HEADER", "Sieve", "datagrams", "first_hello", "hello_number"]
 
 #: Octets: type, version, epoch, sequence number, length.
 RECORD_HEADER: Final = 13
@@ -42,6 +42,7 @@ class Sieve:
 
     alert     the number of the last fatal alert that came without protection (RFC 5246 section 7.2); -1: none came
     dropped   records that were taken out
+    begun     a server's: a ClientHello has come; a client's always
     """
 
     def __init__(self, client: bool, begun: bool = False) -> None:
@@ -51,12 +52,12 @@ class Sieve:
         # The message after which a change of cipher makes sense.
         self._last: int = _SERVER_HELLO_DONE if client else _CLIENT_KEY_EXCHANGE
         # A server's handshake begins with a ClientHello; `begun` when that has come another way.
-        self._begun: bool = client or begun
+        self.begun: bool = client or begun
         self._changes: bool = False
 
     def restart(self, client: bool) -> None:
         """A new handshake begins."""
-        self._begun = client
+        self.begun = client
         self._changes = False
 
     def sift(self, data: bytes) -> bytes:
@@ -84,7 +85,7 @@ class Sieve:
             return record[3:5] != b"\0\0" and kind == 23
         if record[3:5] != b"\0\0":
             # Protected: OpenSSL knows whether it is genuine.
-            return self._begun
+            return self.begun
         body = record[RECORD_HEADER:]
         if kind == _CHANGE_CIPHER_SPEC:
             return self._changes and body == b"\1"
@@ -110,8 +111,8 @@ class Sieve:
             if number >= _MOST_MESSAGES or offset + part > length or at > len(body):
                 return False
             if kind == _CLIENT_HELLO:
-                self._begun = True
-            elif not self._begun:
+                self.begun = True
+            elif not self.begun:
                 # What is left of an earlier handshake.
                 return False
             if kind == self._last:
@@ -119,14 +120,20 @@ class Sieve:
         return at > 0
 
 
+def hello_number(data: bytes) -> int:
+    """The message_seq of the ClientHello that `data` begins with; -1 when it begins with something else.
+
+    It is 0 for the first message of a handshake, and 1 for the answer to a cookie (RFC 6347 section 4.2.2).
+    """
+    if len(data) < _RANDOM.stop or data[0] != _HANDSHAKE or data[RECORD_HEADER] != _CLIENT_HELLO:
+        return -1
+    # Of the first epoch: a later one is protected, and its type says nothing.
+    return int.from_bytes(data[17:19], "big") if data[3:5] == b"\0\0" else -1
+
+
 def first_hello(data: bytes) -> bytes:
     """The random octets of the ClientHello that begins a handshake, when `data` begins with one; else b""."""
-    if len(data) < _RANDOM.stop or data[0] != _HANDSHAKE or data[RECORD_HEADER] != _CLIENT_HELLO:
-        return b""
-    if data[3:5] != b"\0\0" or data[17:19] != b"\0\0":
-        # Of a later epoch, or the answer to a cookie: the second message.
-        return b""
-    return data[_RANDOM]
+    return data[_RANDOM] if hello_number(data) == 0 else b""
 
 
 def datagrams(written: bytes, mtu: int) -> list[bytes]:

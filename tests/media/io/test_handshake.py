@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -23,11 +24,13 @@ NAMED: Address = ("192.0.2.1", 4000)
 class Side:
     """A handshake whose datagrams are carried by hand: by where they go, None is to the named far end."""
 
-    def __init__(self, role: Role, patience: float = PATIENCE, said: Fingerprint | None = None) -> None:
+    def __init__(
+        self, role: Role, patience: float = PATIENCE, said: Fingerprint | None = None, secret: bytes = b""
+    ) -> None:
         self.sent: list[tuple[bytes, Address | None]] = []
         certificate, far = (HERE, THERE) if role == "client" else (THERE, HERE)
         said = said or far.fingerprint()
-        self.handshake = Handshake(role, certificate, [said], self._send, patience=patience)
+        self.handshake = Handshake(role, certificate, [said], self._send, patience=patience, secret=secret)
         self.deliver: Callable[[bytes, Address | None], None] | None = None
 
     def _send(self, data: bytes, to: Address | None) -> None:
@@ -50,7 +53,7 @@ class Side:
 
 
 @asynccontextmanager
-async def side(role: Role, **options: float) -> AsyncIterator[Side]:
+async def side(role: Role, **options: Any) -> AsyncIterator[Side]:
     made = Side(role, **options)
     made.handshake.start()
     try:
@@ -261,3 +264,31 @@ async def test_after_the_end_of_a_handshake_no_timer_runs() -> None:
         await there.handshake.done
         assert there.handshake._timer is None
         assert there.named(b"\x17\xfe\xfd" + b"\0\1" + bytes(6) + b"\0\x10" + bytes(16))
+
+
+async def test_a_cookie_of_an_earlier_handshake_of_the_stream_is_good() -> None:
+    """A forked call: the second phone begins while the first handshake runs, and is named by the answer after it."""
+    association = caller()
+    async with side("server", secret=b"of the stream") as first:
+        first.stranger(association.take()[0], NAMED)
+        association.receive(first.take(NAMED)[0])
+    async with side("server", secret=b"of the stream") as second:
+        carry(second, association, NAMED, named=True)
+        keys = await second.handshake.done
+        assert association.keys is not None
+        assert keys.remote == association.keys.local
+        assert second.handshake.source is None
+
+
+async def test_a_cookie_that_is_not_good_is_no_beginning() -> None:
+    association = caller()
+    async with side("server", secret=b"of another stream") as first:
+        first.stranger(association.take()[0], NAMED)
+        association.receive(first.take(NAMED)[0])
+    async with side("server", secret=b"of the stream") as second:
+        second.named(association.take()[0])
+        [answer] = second.take()
+        assert answer[13] == 3
+        assert not second.handshake.done.done()
+        carry(second, caller(), NAMED, named=True)
+        await second.handshake.done

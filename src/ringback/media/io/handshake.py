@@ -4,7 +4,8 @@ Messages from where the far end is supposed to be (SDP, ICE) go to one associati
 comes from elsewhere, and so may anybody: a ClientHello from elsewhere is answered with a cookie first (RFC 6347 section
 4.2.1), without keeping anything, and only who has sent that back gets an association of his own, one of STRANGERS. Who
 then shows the right certificate is the far end. So a stranger's ClientHello neither disturbs nor delays the handshake
-with the right one, and a forged source address is sent no more octets than it sends.
+with the right one, and a forged source address is sent no more octets than it sends. Handshakes of one stream share the
+`secret` of the cookies.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Final
 from OpenSSL import SSL
 
 from ringback.media.backend import MediaError
+from ringback.media.dtls_records import hello_number
 from ringback.media.io.certificate import Certificate, Fingerprint
 from ringback.media.io.dtls import Association, Role, context
 from ringback.media.io.sockets import Address
@@ -50,6 +52,7 @@ class Handshake:
         fingerprints: Sequence[Fingerprint],
         send: Send,
         *,
+        secret: bytes = b"",
         patience: float = PATIENCE,
     ) -> None:
         self._loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
@@ -66,7 +69,7 @@ class Handshake:
         self._timer: asyncio.TimerHandle | None = None
         self._limit: asyncio.TimerHandle | None = self._loop.call_later(patience, self._give_up)
         self._hurried: bool = False
-        self._secret: bytes = secrets.token_bytes(32)
+        self._secret: bytes = secret or secrets.token_bytes(32)
         self._listener: SSL.Connection | None = None
 
     def start(self) -> None:
@@ -79,13 +82,14 @@ class Handshake:
 
         `chosen`: that is where the far end is supposed to be; `roaming`: it may be there all the same.
         """
-        association = self._associations.get(source)
-        if association is None and chosen:
-            association = self._associations.get(None)
-        if association is not None:
+        key = source if source in self._associations or not chosen else None
+        association = self._associations.get(key)
+        if association is not None and self._brings_cookie(association, data):
+            self._listen(data, source, key)
+        elif association is not None:
             association.receive(data)
             self._hurry()
-        elif not roaming or self.done.done() or self.role == "client" or not self._listen(data, source):
+        elif not roaming or self.done.done() or self.role == "client" or not self._listen(data, source, source):
             return False
         self._turn()
         return True
@@ -163,8 +167,16 @@ class Handshake:
 
     # Strangers.
 
-    def _listen(self, data: bytes, source: Address) -> bool:
-        """Answer a ClientHello of a stranger; his association begins when it brings back the cookie."""
+    def _brings_cookie(self, association: Association, data: bytes) -> bool:
+        """Whether the named far end begins with its second message: it was a stranger when it sent the first, to an
+        earlier handshake of the same stream (a forked call), and has the cookie from there.
+        """
+        if self.role == "client" or association.state != "handshake" or association.sieve.begun:
+            return False
+        return hello_number(data) > 0
+
+    def _listen(self, data: bytes, source: Address, key: Address | None) -> bool:
+        """Answer a ClientHello of `source`; its association begins, under `key`, when it brings back the cookie."""
         listener = self._listener
         if listener is None:
             listener = self._listener = self._new_listener()
@@ -173,7 +185,7 @@ class Handshake:
             listener.bio_write(data)
             listener.DTLSv1_listen()
         except SSL.WantReadError:
-            self._answer(listener, source)
+            self._answer(listener, key)
             return True
         except SSL.Error:
             # Not a ClientHello, or a broken one.
@@ -181,16 +193,16 @@ class Handshake:
             return False
         self._listener = None
         strangers = [address for address in self._associations if address is not None]
-        if len(strangers) >= STRANGERS:
+        if len(strangers) >= STRANGERS and key is not None:
             del self._associations[strangers[0]]
         association = Association("server", self._certificate, self._fingerprints, connection=listener)
-        self._associations[source] = association
+        self._associations[key] = association
         association.start()
         return True
 
-    def _answer(self, listener: SSL.Connection, source: Address) -> None:
+    def _answer(self, listener: SSL.Connection, key: Address | None) -> None:
         try:
-            self._send(listener.bio_read(65536), source)
+            self._send(listener.bio_read(65536), key)
         except SSL.Error:
             pass
 

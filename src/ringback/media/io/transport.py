@@ -14,6 +14,7 @@ nothing. Once the stream has keys, a plain packet is neither handed up nor sent.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -84,6 +85,8 @@ class Transport:
         # Keys are required from the moment that `start` was told of them; the sessions are there once they are known.
         self._keyed: bool = False
         self._srtp: dict[int, SrtpSession] = {}
+        # Of the cookies of handshakes.
+        self._secret: bytes = secrets.token_bytes(32)
         # The DTLS association in use or in the making: what it is about, and its handshakes by component.
         self._association: object = None
         self._handshakes: dict[int, Handshake] = {}
@@ -228,7 +231,7 @@ class Transport:
         def send(data: bytes, to: Address | None) -> None:
             self._path.send(component, data, to)
 
-        handshake = Handshake(role, self._certificate, remote.fingerprints, send)
+        handshake = Handshake(role, self._certificate, remote.fingerprints, send, secret=self._secret)
         handshake.done.add_done_callback(lambda done: self._agreed(component, handshake))
         handshake.start()
         return handshake
