@@ -46,6 +46,9 @@ def _address(text: str) -> str:
         raise ValueError(f"{error}") from None
     if not uri.is_sip:
         raise ValueError(f"{text!r} is no SIP URI")
+    if uri.password is not None:
+        # RFC 3261 19.1.1: "the use of the password field is NOT RECOMMENDED"; and mailto:a@b looks like one.
+        raise ValueError("no colon may stand in front of the @")
     return text
 
 
@@ -296,7 +299,7 @@ class Account(_Section):
         """
         text = text.strip()
         if text[:4].lower() == "tel:":
-            number = text[4:].partition(";")[0]
+            number = parse_uri(text).user
             return f"{self.uri.scheme}:{number}@{_hostport(self.uri)};user=phone"
         if text[:4].lower() != "sip:" and text[:5].lower() != "sips:":
             text = f"{self.uri.scheme}:{text}"

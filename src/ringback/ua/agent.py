@@ -176,7 +176,7 @@ class UserAgent:
         self.profile = Profile(
             account.address if "<" in account.address else f"<{account.address}>",
             self._own_contact(),
-            [route_of(server.text) for server in account.hops[:1]] if account.proxies else [],
+            self._fallback_routes(),
             None,
             credentials,
             account.session_expires,
@@ -197,6 +197,11 @@ class UserAgent:
         if account.registers:
             await self._register(wire, instance)
         self._resources.push_async_callback(self._calls.close, self._farewell)
+
+    def _fallback_routes(self) -> list[str]:
+        """The Route without a registration: through the first server that the account names, if it names one."""
+        account = self.account
+        return [route_of(account.hops[0].text)] if account.proxies or account.registrar else []
 
     def _instance(self) -> Instance:
         account = self.account
@@ -297,6 +302,7 @@ class UserAgent:
         profile.flow = current.flow if current is not None else None
         grant = current.it.grant if current is not None else None
         if current is None or grant is None:
+            profile.routes = self._fallback_routes()
             return
         profile.routes = self.account.routes_by(current.server) + grant.service_route
         if self._login is not None:

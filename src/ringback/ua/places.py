@@ -16,10 +16,10 @@ from collections.abc import Callable
 from typing import Final
 
 from ringback.errors import ConfigurationError
-from ringback.net.listener import bind_stream
 from ringback.net.udp import DatagramReceiver, UdpSocket, bind_udp
+from ringback.sip.grammar import is_ipv4, is_ipv6
 from ringback.sip.stack import listener_id
-from ringback.sip.transport import DEFAULT_PORTS, SECURE, Flow, Listener, bracketed, is_address
+from ringback.sip.transport import DEFAULT_PORTS, Flow, Listener, bracketed, is_address
 
 __all__ = ["Datagrams", "Listen", "NoRoute", "Places", "local_address"]
 
@@ -30,8 +30,6 @@ OnStun = Callable[[bytes, str, int], None]
 # zeros); of a server's answers, with 1.
 _STUN_ANSWER: Final = 1
 _SHORTEST_SIP: Final = 32
-#: Ports that are tried for one that is free for UDP and streams alike.
-_TRIES: Final = 16
 
 
 class NoRoute(Exception):
@@ -41,6 +39,9 @@ class NoRoute(Exception):
 def local_address(host: str) -> str:
     """The local address with which the system would send to `host`, an IP literal; nothing is sent. Raises NoRoute."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if not is_ipv4(host) and not is_ipv6(host):
+        # The system would ask DNS, and wait.
+        raise NoRoute(f"{host} is no address")
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             # Datagrams need no answer to be "connected": it only looks up the route.
@@ -215,22 +216,6 @@ class Places:
         self.sockets.clear()
 
 
-def bind_pair(host: str, port: int) -> tuple[socket.socket, socket.socket]:
-    """A UDP and a TCP socket with one port; 0 takes any that is free for both. Raises ConfigurationError."""
-    for turn in range(_TRIES):
-        try:
-            datagrams = bind_udp(host, port)
-        except OSError as error:
-            raise ConfigurationError(f"can not listen at udp:{bracketed(host)}:{port}: {error.strerror}") from error
-        try:
-            return datagrams, bind_stream(host, datagrams.getsockname()[1], False)
-        except ConfigurationError:
-            datagrams.close()
-            if port or turn == _TRIES - 1:
-                raise
-    raise AssertionError("the loop returns or raises")
-
-
 def _family(host: str) -> int:
     return 6 if ":" in host else 4
 
@@ -247,8 +232,3 @@ def _outward(unspecified: str) -> str:
 
 def _is_loopback(listener: Listener) -> bool:
     return not is_address(listener.host) or ipaddress.ip_address(listener.host).is_loopback
-
-
-def is_secure(transport: str) -> bool:
-    """Whether a transport protects what it carries."""
-    return transport in SECURE

@@ -10,7 +10,6 @@ import asyncio
 from typing import Any
 
 from ringback.net.connection import OPEN, Connection
-from ringback.net.limits import PONG
 from ringback.net.streams import Connections
 from ringback.sip.transport import Flow
 
@@ -48,15 +47,6 @@ class Streams(Connections):
             return None
         name = connection.wire.get_extra_info("sockname")
         return (name[0], name[1]) if name else None
-
-    def answered(self, flow: Flow) -> bool:
-        """Whether a connection is open, and no pong is owed on it."""
-        connection = self.connection_for(flow)
-        return connection is not None and connection.state == OPEN and not self.awaits_pong(connection)
-
-    def awaits_pong(self, connection: Connection) -> bool:
-        """Whether a ping has not been answered yet."""
-        return self.deadlines.waits(PONG, connection)
 
     # what connections report -----------------------------------------------------------------------------------------
 
