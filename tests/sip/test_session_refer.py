@@ -1,4 +1,4 @@
-"""REFER within a call: transfers, what is told of them, and subscriptions that outlive the call (RFC 3515, 4488, 5057)."""
+"""REFER within a call: transfers, what is told of them, subscriptions that outlive the call (RFC 3515, 4488, 5057)."""
 
 import pytest
 

@@ -86,6 +86,8 @@ from ringback.sip.transport import Flow
 
 #: Steps of a session's history that are kept, the oldest going first.
 MOST_STEPS: Final = 256
+#: Requests of a session that are sent again because a later one has overtaken them.
+MOST_RESENT: Final = 8
 
 
 class Session(Answerer):
@@ -106,7 +108,7 @@ class Session(Answerer):
     """
 
     __slots__ = (
-        "allow", "call_id", "cause", "changes", "dialog", "direction", "handed", "history", "joins", "keys",
+        "_resent", "allow", "call_id", "cause", "changes", "dialog", "direction", "handed", "history", "joins", "keys",
         "negotiation", "open", "owner", "peer_supports", "profile", "referrals", "replaces", "request", "state",
         "success", "timer", "timers", "tu",
     )  # fmt: skip
@@ -134,6 +136,7 @@ class Session(Answerer):
         self.peer_supports: frozenset[str] = frozenset()
         self.owner: object = None
         self.success: Success | None = None
+        self._resent: int = 0
         #: Keys under which its dialogs are filed.
         self.keys: list[str] = []
         #: Exchanges that have to end before nothing is open any more.
@@ -288,10 +291,13 @@ class Session(Answerer):
 
     def answered(self, exchange: Exchange, response: Response | None, status: int, now: float) -> None:
         """A response has come to a request of ours; None when none did, and `status` says why."""
+        purpose = exchange.purpose
         if status >= 200:
             self.open.pop(exchange, None)
-        purpose = exchange.purpose
-        if purpose == P_REINVITE or purpose == P_UPDATE:
+        if purpose == P_BYE and status == 500 and exchange.dialog is not None and self.may_resend():
+            # 12.2.2: it came out of order, behind a later request; the peer still believes in the session.
+            self.send_bye(exchange.dialog, exchange.request.header("reason") or "", now)
+        elif purpose == P_REINVITE or purpose == P_UPDATE:
             self.changes.answered(self, exchange, response, status, now)
         elif purpose == P_REFER and status >= 200:
             self.referrals.answered(self, exchange, response, status, now)
@@ -318,6 +324,11 @@ class Session(Answerer):
     def negotiation_in(self, dialog: Dialog) -> OfferAnswer:
         """The offers and answers of one of its dialogs."""
         return self.negotiation
+
+    def may_resend(self) -> bool:
+        """Whether a request that has come out of order is sent once more, with another number; a few are."""
+        self._resent += 1
+        return self._resent <= MOST_RESENT
 
     # our 2xx ---------------------------------------------------------------------------------------------------------
 

@@ -531,10 +531,13 @@ class Changes:
         session.note(now, "refuse", "no answer to an offer in time")
         self.refuse(session, 504, "", now)
 
-    def drop(self, session: Session, dialog: Dialog) -> None:
+    def drop(self, session: Session, dialog: Dialog, now: float) -> None:
         """A dialog of forking is gone, and so is its question."""
-        if self.question is not None and self.question.dialog is dialog:
+        question = self.question
+        if question is not None and question.dialog is dialog:
             self._take(session)
+            if question.server is not None and question.request is not None:
+                session.tu.respond(question.server, question.request, 487, "", now)
 
     def stop(self, session: Session, now: float) -> None:
         """The session is over: answer what is pending, and cancel what is under way."""

@@ -181,6 +181,13 @@ class OutgoingSession(Session):
 
     def answered(self, exchange: Exchange, response: Response | None, status: int, now: float) -> None:
         """A response has come to the INVITE or to another request of ours."""
+        if exchange.purpose == P_PRACK and status == 500 and exchange.dialog is not None and not self.is_over:
+            if self.may_resend():
+                # A later request has overtaken it (12.2.2); without it the callee would give up.
+                rack = exchange.request.required("rack")
+                body = exchange.request.body
+                self.exchange("PRACK", exchange.dialog, P_PRACK, now, [("RAck", rack)], body)
+            return
         if exchange.purpose != P_INVITE:
             super().answered(exchange, response, status, now)
             return
@@ -381,7 +388,7 @@ class OutgoingSession(Session):
     def _drop(self, early: Early, now: float) -> None:
         """An early dialog is over."""
         self.early.pop(early.dialog.remote_tag, None)
-        self.changes.drop(self, early.dialog)
+        self.changes.drop(self, early.dialog, now)
         key = early.dialog.key
         if key in self.keys:
             self.keys.remove(key)
