@@ -303,7 +303,7 @@ class Peer(Node):
         self._seen: set[bytes] = set()
 
     def receive(self, data: bytes, flow: Flow) -> None:
-        if data.startswith(b"SIP/2.0 ") or data.startswith(b"ACK ") or data not in self._seen:
+        if data.startswith((b"SIP/2.0 ", b"ACK ")) or data not in self._seen:
             self.got.append(parse(data, 1 << 24))
         self._seen.add(data)
 

@@ -6,7 +6,7 @@ import pytest
 
 from ringback.errors import LocalError
 from ringback.sip.cause import Cause
-from ringback.sip.session import MOST_STEPS, Session
+from ringback.sip.session import MOST_RESENT, MOST_STEPS, Session
 from ringback.sip.session_events import Closed, Completed, Ended, InfoReceived, Locate, Requested
 from tests.sip.agents import ANSWER, OFFER, OTHER, Agent, Net, Peer, ended, established, pair, settle
 
@@ -71,7 +71,7 @@ def test_reasons_of_the_end_are_sent_and_read() -> None:
     assert (cause.status, cause.reason, cause.by) == (503, "the roof is on fire", "remote")
 
 
-@pytest.mark.parametrize("status", [200, 403, 481, 500])
+@pytest.mark.parametrize("status", [200, 403, 481, 503])
 def test_whatever_answers_the_bye_the_session_is_over(status: int) -> None:
     net, alice, peer, session, _ = in_call()
     session.hang_up(net.now)
@@ -79,6 +79,21 @@ def test_whatever_answers_the_bye_the_session_is_over(status: int) -> None:
     assert session.state == "ending"
     peer.answer(peer.take("BYE"), status)
     assert session.state == "ended"
+    settle(net, alice)
+
+
+def test_a_bye_that_has_come_out_of_order_is_sent_again() -> None:
+    """12.2.2: the 500 means that a later request has overtaken it; the peer would stay in the call."""
+    net, alice, peer, session, _ = in_call()
+    session.hang_up(net.now, Cause(480, "tired"))
+    net.run(0.0)
+    for _ in range(MOST_RESENT):
+        peer.answer(peer.take("BYE"), 500)
+        assert session.state == "ending"
+    bye = peer.take("BYE")
+    assert (bye.cseq.number, bye.header("reason")) == (2 + MOST_RESENT, 'SIP;cause=480;text="tired"')
+    peer.answer(bye, 500)
+    assert (session.state, peer.took("BYE")) == ("ended", False)
     settle(net, alice)
 
 

@@ -362,6 +362,18 @@ def test_a_reliable_response_is_acknowledged_once_and_in_order() -> None:
     assert [event.response.status for event in alice.told_of(Progressed)] == [180, 183]
 
 
+def test_a_prack_that_has_come_out_of_order_is_sent_again() -> None:
+    net, _alice, peer, session = calling(reliable="supported")
+    peer.answer(peer.take("INVITE"), 180, headers=reliably(7))
+    session.info(net.now, "a/b", b"x")
+    net.run(0.0)
+    peer.answer(peer.take("PRACK"), 500)
+    again = peer.take("PRACK")
+    assert (again.header("rack"), again.cseq.number) == ("7 1 INVITE", 4)
+    peer.answer(again, 481)
+    assert not peer.took("PRACK")
+
+
 def test_an_answer_in_a_reliable_response_counts() -> None:
     _net, alice, peer, session = calling(reliable="supported")
     invite = peer.take("INVITE")

@@ -430,10 +430,9 @@ class Exchange(Timed):
 
 
 def route_of(value: str) -> str:
-    """A URI or name-addr as a Route value. Raises ParseError."""
-    address = parse_name_addr(value)
-    text = address.uri.text
-    if "lr" not in address.uri.parameters and value.find("<") < 0:
-        # A proxy that somebody has typed in is a loose router: all are, these twenty years.
-        text += ";lr"
-    return f"<{text}>"
+    """A URI, or a name-addr, as a Route value. Raises ParseError."""
+    if "<" in value:
+        return f"<{parse_name_addr(value).uri.text}>"
+    uri = parse_uri(value)
+    # A proxy that somebody has typed in is a loose router: all are, these twenty years.
+    return f"<{uri.text}>" if "lr" in uri.parameters else f"<{uri.text};lr>"
