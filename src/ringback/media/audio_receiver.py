@@ -281,7 +281,8 @@ class AudioReceiver:
 
     def _background(self) -> Samples | None:
         """What is heard while the other side says nothing."""
-        self._quiet = True
+        # What comes next may be the beginning of a word.
+        self._quiet = False
         if self._noise is None:
             return None
         return self._noise.make(self._format.beat)

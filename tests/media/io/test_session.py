@@ -421,7 +421,6 @@ def test_a_fork_may_win_with_other_keys() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="the second answerer's handshake has begun with the first association", strict=False)
 def test_a_fork_may_win_with_another_certificate() -> None:
     """On the real clock: OpenSSL repeats its messages by that."""
     asyncio.run(fork_with_keys("dtls"))
