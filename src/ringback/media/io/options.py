@@ -10,6 +10,7 @@ from ringback.media.io.certificate import Certificate, Fingerprint
 from ringback.media.io.path import ExactSource, SourceFilter
 from ringback.media.io.sockets import Address
 from ringback.media.io.srtp import SrtpKeys
+from ringback.sdp.ice import IceParameters
 
 __all__ = ["DEFAULT_SUITES", "Remote", "TransportOptions", "TransportParameters"]
 
@@ -30,6 +31,8 @@ class TransportOptions:
     strict       plain packets are taken only from the address that SDP names, and no packet goes elsewhere
     sources      makes the filter for plain packets out of the address that SDP names; not asked when `strict`
     certificate  for DTLS; None makes one for this transport alone
+    ice          "full" or "lite": candidates are gathered, of all interfaces unless `address` names one
+    stun, turn   servers to ask for candidates, as URIs (`ringback.media.ice_servers`)
     """
 
     address: str = ""
@@ -41,12 +44,15 @@ class TransportOptions:
     strict: bool = False
     sources: Callable[[Address], SourceFilter] = ExactSource
     certificate: Certificate | None = None
+    ice: Literal["none", "full", "lite"] = "none"
+    stun: tuple[str, ...] = ()
+    turn: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TransportParameters:
     """What goes into our SDP. `rtcp_port` is `port` when there is only one; `crypto` holds (suite, key and salt)
-    for SDES, `fingerprints` what vouches for our certificate.
+    for SDES, `fingerprints` what vouches for our certificate, `ice` our candidates and credentials, if we do ICE.
     """
 
     address: str
@@ -55,6 +61,7 @@ class TransportParameters:
     rtcp_mux: bool
     crypto: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
     fingerprints: tuple[Fingerprint, ...] = ()
+    ice: IceParameters | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,8 @@ class Remote:
     fingerprints    what vouches for the far end's certificate: there is a DTLS handshake when there are any
     role            ours in the handshake: "client" when we are a=setup:active
     association     names the DTLS association (both a=tls-id, RFC 8842); "" when SDP does not
+    ice             the far end's candidates and credentials; None when it does no ICE
+    controlling     our role in ICE (RFC 8445 section 6.1.1): true of who has offered
     """
 
     address: str
@@ -78,3 +87,5 @@ class Remote:
     fingerprints: tuple[Fingerprint, ...] = ()
     role: Literal["client", "server", ""] = ""
     association: str = ""
+    ice: IceParameters | None = None
+    controlling: bool = False

@@ -25,6 +25,7 @@ from ringback.media.io.certificate import Certificate
 from ringback.media.io.counts import Counts
 from ringback.media.io.dtls import Role
 from ringback.media.io.handshake import Handshake
+from ringback.media.io.ice import IcePath, IceSettings
 from ringback.media.io.options import Remote, TransportOptions, TransportParameters
 from ringback.media.io.path import (
     RTCP_COMPONENT,
@@ -36,6 +37,7 @@ from ringback.media.io.path import (
 )
 from ringback.media.io.sockets import Address, MediaSocket, bind_pair, local_address
 from ringback.media.io.srtp import SrtpKeys, SrtpSession, make_key
+from ringback.sdp.ice import IceParameters
 
 __all__ = ["Remote", "Transport", "TransportOptions", "TransportParameters"]
 
@@ -50,7 +52,9 @@ def _about(remote: Remote) -> object:
     """What a DTLS association is about: a change of it means a new one (RFC 8842 section 4)."""
     if remote.association:
         return remote.association
-    return (remote.role, frozenset(remote.fingerprints), remote.address, remote.port)
+    # With ICE the default address changes as candidates come and go, and means nothing.
+    where = (remote.address, remote.port) if remote.ice is None else None
+    return (remote.role, frozenset(remote.fingerprints), where)
 
 
 def _add(counts: Counts, session: SrtpSession) -> None:
@@ -67,18 +71,24 @@ class Transport:
     """See the head of this module; made by `open`.
 
     on_rtp, on_rtcp   called with each packet that is the far end's, as plain RTP or RTCP
+    on_failure        called with a MediaError when the way that ICE had found is lost: the far end has gone
     """
 
     def __init__(self, options: TransportOptions, loop: asyncio.AbstractEventLoop) -> None:
         self.options: TransportOptions = options
         self.on_rtp: Listener = _ignored
         self.on_rtcp: Listener = _ignored
+        self.on_failure: Callable[[MediaError], None] | None = None
         self._loop: asyncio.AbstractEventLoop = loop
         self._counts: Counts = Counts()
         self._certificate: Certificate = options.certificate or Certificate.generate()
-        self._direct: DirectPath
+        self._crypto: tuple[tuple[str, bytes], ...] = ()
+        # With ICE there is no direct way until the far end has shown that it does none.
+        self._direct: DirectPath | None = None
+        self._ice: IcePath | None = None
         self._path: Path
-        self._parameters: TransportParameters
+        # RTP's address and RTCP's, as SDP names them.
+        self._named: tuple[Address, Address] = (("", 0), ("", 0))
         self._mux: bool = options.rtcp_mux == "require"
         self._started: bool = False
         self._closed: bool = False
@@ -94,14 +104,35 @@ class Transport:
 
     @classmethod
     async def open(cls, options: TransportOptions) -> Transport:
-        """Bind the sockets and begin to read. Raises MediaError when there is no port or the address cannot be used."""
+        """Bind the sockets, begin to read, and gather candidates if ICE is wanted (which takes some seconds at most).
+
+        Raises MediaError when there is no port or the address cannot be used; LocalError for a wrong server URI.
+        """
         transport = cls(options, asyncio.get_running_loop())
-        transport._open()
+        transport._crypto = tuple((suite, make_key(suite)) for suite in options.suites)
+        if options.ice == "none":
+            transport._open_direct()
+        else:
+            await transport._open_ice()
         return transport
 
     def parameters(self) -> TransportParameters:
         """What is to be written in SDP."""
-        return self._parameters
+        (host, port), (_, rtcp_port) = self._named
+        return TransportParameters(
+            address=host,
+            port=port,
+            rtcp_port=rtcp_port,
+            rtcp_mux=self.options.rtcp_mux != "no",
+            crypto=self._crypto,
+            fingerprints=(self._certificate.fingerprint(),),
+            ice=None if self._ice is None else self._ice.parameters,
+        )
+
+    def restart_ice(self) -> None:
+        """Take new ICE credentials, which `parameters` gives then; media goes on until `start` finds another way."""
+        if self._ice is not None:
+            self._ice.restart()
 
     async def start(self, remote: Remote) -> None:
         """Let media flow as `remote` says; again, for each further agreement of the same call.
@@ -112,12 +143,14 @@ class Transport:
         """
         if self._closed:
             raise MediaError("the transport is closed")
-        address = (literal(remote.address), remote.port)
         if self.options.require and remote.keys is None and not remote.fingerprints:
             raise MediaError("the far end agreed on no keys, and media must be encrypted")
         # RFC 4568 section 6: the one master key of a crypto attribute serves both SRTP and SRTCP.
         session = None if remote.keys is None or remote.fingerprints else self._session(remote.keys)
-        self._aim(address, remote)
+        if self._ice is not None and remote.ice is not None and self._direct is None:
+            await self._find_way(self._ice, remote, remote.ice)
+        else:
+            self._aim(remote)
         self._started = True
         if remote.fingerprints:
             self._keyed = True
@@ -139,6 +172,8 @@ class Transport:
     def counts(self) -> Counts:
         """What has come and gone so far."""
         counts = self._counts.copy()
+        if self._ice is not None:
+            counts.checks += self._ice.checks
         for sock in self._path.sockets():
             counts.oversized += sock.oversized
             counts.failed += sock.failed
@@ -151,11 +186,13 @@ class Transport:
         self._closed = True
         self._end_handshakes()
         self._held.clear()
+        if self._ice is not None:
+            self._ice.close()
         self._path.close()
 
     # Opening and aiming.
 
-    def _open(self) -> None:
+    def _open_direct(self) -> None:
         options = self.options
         host = literal(options.address or local_address())
         rtp, rtcp = bind_pair(host, options.ports, single=self._mux)
@@ -164,19 +201,37 @@ class Transport:
         self._path = self._direct = DirectPath(first, second, strict=options.strict)
         for sock in self._path.sockets():
             sock.start(self._loop)
-        port = first.address[1]
-        try:
-            self._parameters = TransportParameters(
-                address=options.advertised or host,
-                port=port,
-                rtcp_port=port if second is None else second.address[1],
-                rtcp_mux=options.rtcp_mux != "no",
-                crypto=tuple((suite, make_key(suite)) for suite in options.suites),
-                fingerprints=(self._certificate.fingerprint(),),
-            )
-        except MediaError:
-            self.close()
-            raise
+        told = options.advertised or host
+        self._named = ((told, first.address[1]), (told, (second or first).address[1]))
+
+    async def _open_ice(self) -> None:
+        options = self.options
+        settings = IceSettings(
+            address=options.address,
+            advertised=options.advertised,
+            ports=options.ports,
+            single=self._mux,
+            strict=options.strict,
+            lite=options.ice == "lite",
+            stun=options.stun,
+            turn=options.turn,
+        )
+        self._path = self._ice = await IcePath.open(settings, self._receive)
+        self._ice.on_failure = self._lost
+        rtp = self._ice.default[RTP_COMPONENT]
+        self._named = (rtp, self._ice.default.get(RTCP_COMPONENT, rtp))
+
+    async def _find_way(self, path: IcePath, remote: Remote, ice: IceParameters) -> None:
+        if remote.rtcp_mux and self.options.rtcp_mux != "no":
+            self._mux = True
+        await path.start(ice, remote.controlling, 1 if self._mux else 2)
+        if path.agent.components == {RTP_COMPONENT}:
+            # The far end has candidates for one port only.
+            self._mux = True
+
+    def _lost(self, error: MediaError) -> None:
+        if self.on_failure is not None and not self._closed:
+            self.on_failure(error)
 
     def _receiver(self, component: int) -> Callable[[bytes, Address, float], None]:
         def receive(data: bytes, source: Address, arrival: float) -> None:
@@ -184,17 +239,23 @@ class Transport:
 
         return receive
 
-    def _aim(self, address: Address, remote: Remote) -> None:
+    def _aim(self, remote: Remote) -> None:
+        address = (literal(remote.address), remote.port)
+        # RFC 3605: without a=rtcp, RTCP is at the port above that of RTP. There is none above the last.
+        rtcp = (address[0], address[1] + 1 if 0 < address[1] < 65535 else 0)
+        if remote.rtcp is not None:
+            rtcp = (literal(remote.rtcp[0]), remote.rtcp[1])
         sources = ExactSource if self.options.strict else self.options.sources
+        if self._direct is None:
+            # We have offered ICE, and the far end does none (RFC 8839 section 4.2.5).
+            assert self._ice is not None
+            self._path = self._direct = self._ice.direct()
         self._direct.aim(RTP_COMPONENT, address, sources)
         # RFC 5761 5.1.1: multiplexing is used once the answer says so, too; until then the offerer has both ports open.
         if remote.rtcp_mux and self.options.rtcp_mux != "no":
             self._mux = True
             self._direct.drop(RTCP_COMPONENT)
         elif not self._mux:
-            # RFC 3605: without a=rtcp, RTCP is at the port above that of RTP. There is none above the last.
-            beside = (address[0], address[1] + 1 if 0 < address[1] < 65535 else 0)
-            rtcp = beside if remote.rtcp is None else (literal(remote.rtcp[0]), remote.rtcp[1])
             self._direct.aim(RTCP_COMPONENT, rtcp, sources)
 
     def _session(self, keys: SrtpKeys) -> SrtpSession:
