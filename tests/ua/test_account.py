@@ -55,11 +55,11 @@ def test_the_password_is_not_shown() -> None:
         ({"registrar": "pbx.example.net"}, "sip:pbx.example.net", ["sip:pbx.example.net"]),
         ({"registrar": "192.0.2.1:5070"}, "sip:192.0.2.1:5070", ["sip:192.0.2.1:5070"]),
         ({"registrar": "sip:alice@pbx;lr;transport=tcp"}, "sip:pbx;transport=tcp", ["sip:pbx;transport=tcp"]),
-        ({"transport": "tcp"}, "sip:example.org;transport=tcp", ["sip:example.org;transport=tcp"]),
+        ({"transport": "tcp"}, "sip:example.org", ["sip:example.org;transport=tcp"]),
         ({"transport": "tls", "registrar": "pbx;transport=udp"}, "sip:pbx;transport=udp", ["sip:pbx;transport=udp"]),
         (
             {"proxies": ["edge1.example.org", "sip:edge2.example.org;transport=tls"], "transport": "tcp"},
-            "sip:example.org;transport=tcp",
+            "sip:example.org",
             ["sip:edge1.example.org;transport=tcp", "sip:edge2.example.org;transport=tls"],
         ),
         ({"proxies": "edge.example.org"}, "sip:example.org", ["sip:edge.example.org"]),

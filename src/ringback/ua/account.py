@@ -273,14 +273,15 @@ class Account(_Section):
 
     @property
     def registrar_uri(self) -> Uri:
-        """The Request-URI of REGISTER, and where it goes when there are no proxies."""
+        """The Request-URI of REGISTER."""
         uri = parse_uri(self.registrar) if self.registrar else self.uri
-        return self._by_transport(build_uri(uri.scheme, "", uri.host, uri.port, _steering(uri)))
+        return build_uri(uri.scheme, "", uri.host, uri.port, _steering(uri))
 
     @property
     def hops(self) -> list[Uri]:
         """What registrations are sent to, each over a flow of its own: the outbound proxies, else the registrar."""
-        return [self._by_transport(parse_uri(proxy)) for proxy in self.proxies] or [self.registrar_uri]
+        uris = [parse_uri(proxy) for proxy in self.proxies] or [self.registrar_uri]
+        return [self._by_transport(uri) for uri in uris]
 
     def _by_transport(self, uri: Uri) -> Uri:
         """`uri`, with the transport of the account when it names none itself."""

@@ -214,9 +214,10 @@ class FlowRegistration:
                     return
                 self._told(self)
                 completed = await self._send(request)
-                if completed.status != _UNAVAILABLE:
+                if completed.response is not None and completed.status != _UNAVAILABLE:
                     break
-                if completed.response is not None or flow.transport not in STREAMS:
+                broken = completed.response is None and completed.status == _UNAVAILABLE
+                if not (broken and flow.transport in STREAMS):
                     failed.add(_destination(flow))
         if completed is not None:
             if completed.response is None:
@@ -291,13 +292,15 @@ class FlowRegistration:
         wait = 0.0 if grant.outbound else self.it.keep_alive(stream, random.random())
         while True:
             await asyncio.sleep(wait)
+            begun = self._wire.now()
             try:
                 await self._show_life(flow, grant, stream)
             except FlowFailed as error:
                 if self.flow is flow:
                     self._lost(error.reason)
                 return
-            wait = self.it.keep_alive(stream, random.random())
+            # Waiting for the answer is part of the interval.
+            wait = self.it.keep_alive(stream, random.random()) + begun - self._wire.now()
 
     async def _show_life(self, flow: Flow, grant: Grant, stream: bool) -> None:
         wire = self._wire
