@@ -36,13 +36,15 @@ class AudioLeg(Leg):
         surroundings: Surroundings,
         ask: Callable[[MediaPreferences, str], bool],
         note: Callable[[str, str], None],
+        fail: Callable[[MediaError], None],
     ) -> None:
-        """`ask` and `note` are those of `AudioRepair`."""
+        """`ask` and `note` are those of `AudioRepair`; `fail` is told when the way to the other side is lost."""
         super().__init__("audio")
         self.stream: AudioStream | None = None
         self.repair: AudioRepair | None = None
         self._ask = ask
         self._note = note
+        self._fail = fail
         self._port = port
         self._ticker = ticker
         self._surroundings = surroundings
@@ -90,9 +92,15 @@ class AudioLeg(Leg):
 
     def opened(self, transport: Transport) -> None:
         """Hear what comes on a new transport."""
+        transport.on_failure = lambda error: self._lost(transport, error)
         if self.stream is not None:
             transport.on_rtp = self.stream.rtp
             transport.on_rtcp = self.stream.rtcp
+
+    def _lost(self, transport: Transport, error: MediaError) -> None:
+        """The way that ICE had found is gone."""
+        if transport is self.transport and not self.closed:
+            self._fail(error)
 
     def flow(self) -> None:
         """Take part in the beat."""

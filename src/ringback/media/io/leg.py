@@ -11,7 +11,7 @@ and takes its place once it has started.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, Literal
 
@@ -84,11 +84,10 @@ class _Way:
         """Whether it can serve what is wanted now."""
         preferences = wanted.preferences
         return (
-            not wanted.restart
-            and self.ports == preferences.ports
+            self.ports == preferences.ports
             and (not preferences.address or self.address == preferences.address)
-            # Who has no ICE any more goes on without; who gets it needs candidates.
-            and (self.ice == wanted.ice or wanted.ice == "none")
+            # Our own offers go on as the call has begun; an offer of theirs that brings ICE needs candidates.
+            and (wanted.remote is None or wanted.ice in (self.ice, "none"))
         )
 
 
@@ -113,10 +112,15 @@ class Leg:
     async def prepare(self, wanted: Wanted) -> None:
         """Have a transport for the next description. Raises MediaError."""
         way = self._way
-        if way is not None and way.fits(wanted) and not self._begins_anew(wanted):
+        if way is not None and way.fits(wanted) and not self._is_another(wanted):
+            if self._restarts(wanted):
+                way.transport.restart_ice()
+            elif wanted.restart and way.ice != "none" and self._has_association():
+                # The other side keeps the DTLS association, and with it the transport (RFC 8842 section 4).
+                way.transport.restart_ice()
             self._forget_next()
             return
-        if self._next is not None and self._next.fits(replace(wanted, restart=False)):
+        if self._next is not None and self._next.fits(wanted):
             # That of an offer which was not answered, and can be offered again.
             return
         self._forget_next()
@@ -126,27 +130,37 @@ class Leg:
             raise MediaError("the media of the call is closed")
         self._next = opened
 
-    def _begins_anew(self, wanted: Wanted) -> bool:
-        """Whether their offer asks for another transport: it has other ICE credentials, or another certificate."""
+    def _is_another(self, wanted: Wanted) -> bool:
+        """Whether another transport is needed: their offer has another certificate, or ICE is to begin anew."""
+        if wanted.restart and not self._has_association():
+            return True
         remote, agreed = wanted.remote, self.agreed
         if remote is None or agreed is None or not agreed.active:
             return False
-        before, now = agreed.ice, remote.ice
-        # RFC 8839 4.4.1.1.1: "To restart ICE, an agent MUST change both the ice-pwd and the ice-ufrag".
-        if before is not None and now is not None and (before.ufrag, before.password) != (now.ufrag, now.password):
-            return True
         # RFC 8842 section 4: another fingerprint is another association.
         return (
-            agreed.protection == "dtls"
+            self._has_association()
             and bool(remote.fingerprints)
             and (set(remote.fingerprints) != set(agreed.fingerprints))
         )
+
+    def _has_association(self) -> bool:
+        return self.agreed is not None and self.agreed.active and self.agreed.protection == "dtls"
+
+    def _restarts(self, wanted: Wanted) -> bool:
+        """Whether their offer begins ICE anew, so that our credentials have to be new ones, too."""
+        if wanted.remote is None or self.agreed is None or not self.agreed.active:
+            return False
+        before, now = self.agreed.ice, wanted.remote.ice
+        # RFC 8839 4.4.1.1.1: "To restart ICE, an agent MUST change both the ice-pwd and the ice-ufrag".
+        return before is not None and now is not None and before.ufrag != now.ufrag and before.password != now.password
 
     async def _open(self, wanted: Wanted) -> _Way:
         preferences = wanted.preferences
         loop = asyncio.get_running_loop()
         sources = LatchedSources(loop.time)
-        address = wanted.address
+        # With ICE, no address stands for those of all interfaces.
+        address = wanted.address if wanted.ice == "none" else preferences.address
         sdes = preferences.encryption != "none" and "sdes" in preferences.keying
         options = TransportOptions(
             address=address,
@@ -157,6 +171,9 @@ class Leg:
             strict=preferences.strict,
             sources=sources,
             certificate=wanted.certificate,
+            ice=wanted.ice,
+            stun=preferences.stun,
+            turn=preferences.turn,
         )
         transport = await Transport.open(options)
         self.opened(transport)
@@ -189,6 +206,7 @@ class Leg:
             fingerprints=[Fingerprint(*fingerprint) for fingerprint in parameters.fingerprints]
             if keyed and "dtls" in preferences.keying
             else (),
+            ice=parameters.ice,
             rtcp_mux=parameters.rtcp_mux,
             rtcp_port=0 if parameters.rtcp_port == parameters.port + 1 else parameters.rtcp_port,
             bundle=bundle,
@@ -237,6 +255,8 @@ class Leg:
             keys=keys,
             fingerprints=tuple((one.algorithm, one.value) for one in agreed.fingerprints) if dtls else (),
             role=role,
+            ice=agreed.ice,
+            controlling=agreed.ice_controlling,
         )
 
     @property

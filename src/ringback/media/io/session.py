@@ -64,7 +64,7 @@ class InProcessSession:
         self._closed = closed
         self._changes: deque[Change] = deque(maxlen=_MOST_CHANGES)
         self.audio: Port = Port(_FIRST_RATE, self._report, self._send_digits)
-        self._leg = AudioLeg(self.audio, ticker, surroundings, self._ask_repair, self._note_repair)
+        self._leg = AudioLeg(self.audio, ticker, surroundings, self._ask_repair, self._note_repair, self._failed)
         #: What each m-line is, in the order of the description in force; None: refused, or not ours.
         self._places: list[Leg | None] = []
         self._exchange: OfferAnswer | None = None
