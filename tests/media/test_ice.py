@@ -471,6 +471,7 @@ def test_aggressive_nomination_of_old_peers() -> None:
     peer.reply(request, source=worse)
     assert peer.ways == way((HERE, 4000), better)
     assert peer.agent.admits(1, (HERE, 4000), better)
+    assert peer.agent.admits(1, (HERE, 4000), peer.at)
     assert peer.agent.admits(1, (HERE, 4000), worse)
     assert not peer.agent.admits(1, (HERE, 4000), (THERE, 7000))
     assert not peer.agent.admits(2, (HERE, 4000), better)

@@ -107,6 +107,8 @@ class IceAgent:
         self._candidates: dict[tuple[int, Address], Candidate] = {}
         self._checks: dict[bytes, Check] = {}
         self._consents: dict[int, Consent] = {}
+        # Component to what was selected before.
+        self._before: dict[int, tuple[Address, Address]] = {}
         # Of this generation, by component: nominated by us, when the first pair was valid, and done.
         self._nominating: dict[int, Pair] = {}
         self._valid_since: dict[int, float] = {}
@@ -236,13 +238,13 @@ class IceAgent:
         return sends, events
 
     def admits(self, component: int, base: Address, source: Address) -> bool:
-        """Whether media from `source` on `base` belongs to the stream: through the selected pair, or another that was
-        nominated.
+        """Whether media from `source` on `base` belongs to the stream: through the selected pair, the one that was
+        selected before (its last packets are under way), or another that was nominated.
         """
         selected = self.selected.get(component)
         if selected is None:
             return False
-        if (selected.base, selected.remote) == (base, source):
+        if (selected.base, selected.remote) == (base, source) or self._before.get(component) == (base, source):
             return True
         pair = self.checklist.find(base, source)
         return pair is not None and pair.nominated and pair.component == component
@@ -518,6 +520,8 @@ class IceAgent:
             if current.priority > priority or (current.base, current.remote) == (base, remote):
                 return
         self._done.add(component)
+        if current is not None:
+            self._before[component] = (current.base, current.remote)
         chosen = self.selected[component] = Selected(base, remote, priority, pair)
         for gone in set(self.selected) - self.components:
             del self.selected[gone]
@@ -577,6 +581,7 @@ class IceAgent:
     def _lose(self, component: int, reason: str) -> None:
         """5.1: "the endpoint MUST cease transmission on that 5-tuple"."""
         self._consents.pop(component, None)
+        self._before.pop(component, None)
         self.selected.pop(component, None)
         if component in self._done:
             self.state = "failed"

@@ -63,6 +63,8 @@ class IcePath:
     checks       STUN messages that have come
     """
 
+    exclusive: bool = True
+
     def __init__(self, settings: IceSettings, receiver: Upward) -> None:
         self.settings: IceSettings = settings
         self.default: dict[int, Address] = {}
@@ -155,6 +157,11 @@ class IcePath:
         return self.chosen(component, source)
 
     def chosen(self, component: int, source: Address) -> bool:
+        selected = self.agent.selected.get(component)
+        if selected is None:
+            return False
+        if selected.remote == source:
+            return True
         return any(self.agent.admits(component, base, source) for base in self._bases_of(component))
 
     def may_roam(self, component: int, source: Address) -> bool:

@@ -50,7 +50,13 @@ class ExactSource:
 
 
 class Path(Protocol):
-    """What carries the datagrams of one stream."""
+    """What carries the datagrams of one stream.
+
+    exclusive   what does not come from a `chosen` source is not even decrypted: connectivity checks have shown where
+                the far end is, and nothing else does
+    """
+
+    exclusive: bool
 
     def send(self, component: int, data: bytes, to: Address | None = None) -> bool:
         """Send to the far end, or to `to`; False when nothing was sent."""
@@ -94,6 +100,8 @@ class DirectPath:
 
     strict    packets are taken from, and sent to, only what SDP names
     """
+
+    exclusive: bool = False
 
     def __init__(self, rtp: MediaSocket, rtcp: MediaSocket | None, *, strict: bool = False) -> None:
         self.strict: bool = strict

@@ -361,6 +361,9 @@ class Transport:
             counts.early += 1
             return
         if self._keyed:
+            if self._path.exclusive and not self._path.chosen(component, source):
+                counts.foreign += 1
+                return
             session = self._srtp.get(RTP_COMPONENT if what == RTP else RTCP_COMPONENT)
             if session is None:
                 counts.early += 1
