@@ -218,9 +218,9 @@ def test_a_request_that_nobody_answers_is_given_up() -> None:
     assert peer.statuses() == [100]
 
 
-def test_no_more_requests_wait_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ringback.sip.user_agent.MOST_HANDED", 2)
+def test_no_more_requests_wait_than_allowed() -> None:
     _, bob, peer = world()
+    bob.core.most_handed = 2
     for number in range(3):
         peer.request("MESSAGE", bob, b"x", call_id=str(number))
     assert (peer.statuses(), len(bob.told_of(Requested))) == ([503], 2)

@@ -53,10 +53,11 @@ class UserAgentCore:
     profiles       who is called here: the Request-URI of a call decides, by its user part
     default        who takes calls for anybody else, or None: they are refused with 404
     most_sessions  sessions at a time; a call above that is refused with 503
+    most_exchanges, most_handed  requests of ours at a time, and such of others that wait for our user
     tu             what its parts share: `accept`, `methods`, `packages` may be changed there
     """
 
-    __slots__ = ("_waiting", "default", "most_exchanges", "most_sessions", "profiles", "stack", "tu")
+    __slots__ = ("default", "most_exchanges", "most_handed", "most_sessions", "profiles", "stack", "tu")
 
     def __init__(self, stack: Stack, token: Callable[[], str], agent: str = "Ringback") -> None:
         """`token` gives 32 random hexadecimal digits, other ones each time (`secrets.token_hex(16)`)."""
@@ -66,6 +67,7 @@ class UserAgentCore:
         self.default: Profile | None = None
         self.most_sessions: int = MOST_SESSIONS
         self.most_exchanges: int = MOST_EXCHANGES
+        self.most_handed: int = MOST_HANDED
 
     # what its user does ----------------------------------------------------------------------------------------------
 
@@ -331,7 +333,7 @@ class UserAgentCore:
         return None
 
     def _hand_up(self, server: Transaction, request: Request, flow: Flow, now: float) -> None:
-        if len(self.tu.handed) >= MOST_HANDED:
+        if len(self.tu.handed) >= self.most_handed:
             self.tu.respond(server, request, 503, self.tu.new_tag(), now, "", [("Retry-After", "10")])
             return
         self.tu.remember(self.tu.handed, server.key, T64, now, server)
