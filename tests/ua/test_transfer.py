@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from ringback.errors import LocalError
+from ringback.sip.session_events import ReferProgress
 from ringback.ua.failures import CallFailed
 from tests.ua.phones import phones
 from tests.ua.test_call import connected, heard, incoming, loudest, tone
@@ -45,6 +46,48 @@ async def test_a_transfer_that_fails_leaves_the_call_as_it_was() -> None:
         assert (out.state, into.state) == ("established", "established")
         await into.send_audio(tone(900, 0.5), 8000)
         assert abs(loudest(await heard(out, 2000), 8000) - 900) < 5
+
+
+@pytest.mark.parametrize("when", ["accepted", "answered"])
+async def test_who_transfers_us_may_leave_before_we_are_there(when: str) -> None:
+    """RFC 5589 6.1 has him hang up when he hears that it worked, which may be before we know it ourselves."""
+    async with phones("alice", "bob", "carol", transfers=True) as (alice, bob, carol):
+        out, into = await connected(alice, bob)
+        taking = asyncio.ensure_future(incoming(carol))
+        into.session.refer(bob.now(), carol.uri)
+        bob.turn()
+        third = await taking
+        if when == "accepted":
+            await into.hang_up()
+        answering = asyncio.ensure_future(third.answer())
+        if when == "answered":
+            await bob.until(lambda: any(isinstance(event, ReferProgress) and event.final for event in bob.events))
+            await into.hang_up()
+        assert out.state == "established"
+        await answering
+        await third.send_audio(tone(900, 0.5), 8000)
+        assert abs(loudest(await heard(out, 2000), 8000) - 900) < 5
+        assert out.remote == carol.uri
+        await out.hang_up()
+
+
+async def test_who_transfers_us_leaves_and_nobody_is_reached() -> None:
+    """Then the call has ended when he left; and one that we end ourselves meanwhile is given up at both ends."""
+    async with phones("alice", "bob", "carol", transfers=True) as (alice, bob, carol):
+        for ours in (False, True):
+            out, into = await connected(alice, bob)
+            taking = asyncio.ensure_future(incoming(carol))
+            into.session.refer(bob.now(), carol.uri)
+            bob.turn()
+            third = await taking
+            await into.hang_up()
+            assert (out.state, out.transferring) == ("established", True)
+            if ours:
+                await out.hang_up()
+                assert (await third.ended()).by == "remote"
+            else:
+                third.reject(486)
+            assert (await out.ended()).by == ("local" if ours else "remote")
 
 
 async def test_who_is_not_configured_for_it_is_not_transferred() -> None:

@@ -28,7 +28,7 @@ from ringback.errors import LocalError, ParseError
 from ringback.media import dtmf_info
 from ringback.media.backend import Change, MediaError, MediaPreferences, MediaSession
 from ringback.media.quality import Report
-from ringback.sip.cause import LOCAL, NETWORK, Cause
+from ringback.sip.cause import LOCAL, NETWORK, REMOTE, Cause
 from ringback.sip.description import description_of
 from ringback.sip.headers import NameAddr
 from ringback.sip.message import Headers, Request
@@ -61,6 +61,7 @@ class Call(CallSound):
     incoming     whether we are called
     moved        called when other media carries the call
     on_transfer  asked with the URI when the other side transfers us: True accepts; None: as the agent is configured
+    transferring whether the other side has sent us to somebody else, whom we have not reached yet
     """
 
     def __init__(self, host: Host, session: Session, media: MediaSession, *, incoming: bool) -> None:
@@ -73,6 +74,8 @@ class Call(CallSound):
         self.on_transfer: Callable[[str], bool] | None = None
         self.moved: list[Callable[[], None]] = []
         self.cause: Cause | None = None
+        self.transferring = False
+        self._left: Cause | None = None
         self._history: list[Change] = []
         self._order = asyncio.Lock()
         self._pending = 0
@@ -248,6 +251,19 @@ class Call(CallSound):
         self.end_sound()
         self.host.spawn(self.media.close(), "close media")
 
+    def left(self, cause: Cause) -> None:
+        """What carries the call is over. Who has sent us elsewhere may leave at once: what becomes of that decides."""
+        if self.transferring and cause.by == REMOTE:
+            self._left = cause
+        else:
+            self.over(cause)
+
+    def stays(self) -> None:
+        """Nobody was reached where we were sent: the call is what it was before, or over."""
+        self.transferring = False
+        if self._left is not None:
+            self.over(self._left)
+
     def closed(self) -> None:
         """Nothing is open any more at the other end."""
         self._closed.set()
@@ -374,6 +390,7 @@ class Call(CallSound):
     def move_to(self, session: Session, media: MediaSession, why: str) -> None:
         """Go on with another session and other media; the old ones are left to whoever calls this."""
         self.note("moved", why)
+        self.transferring, self._left = False, None
         self.session, self.media = session, media
         self._closed = asyncio.Event()
         self._connect()

@@ -262,7 +262,7 @@ class Calls:
         elif isinstance(event, InfoReceived):
             call.info_came(event.content_type, event.body)
         else:
-            call.over(event.cause)
+            call.left(event.cause)
 
     # the end ---------------------------------------------------------------------------------------------------------
 

@@ -93,12 +93,15 @@ class Transfers:
     async def _go(self, call: Call, target: str, token: Referral) -> None:
         host = self._calls.host
         call.note("transfer", "asked for by the other side", target)
+        # The core tells the one who has asked how the call fares. He may leave when he hears of the answer, or before:
+        # RFC 5589 6.1 has him hang up then, and many do so as soon as we have accepted.
+        call.transferring = True
         try:
-            # The core tells the one who has asked how the call fares.
             new = await self._calls.dial(target, referral=token)
-            await new.answered()
+            await self._reached(new, call)
         except RingbackError as error:
             call.note("transfer", "failed", str(error))
+            call.stays()
             # Where there was a call, this has been said.
             status = error.status if isinstance(error, CallFailed) else 500
             host.core.refer_progress(token, status, reason_phrase(status), host.now())
@@ -114,3 +117,19 @@ class Transfers:
             before.hang_up(host.now())
             host.turn()
             await old_media.close()
+
+    async def _reached(self, new: Call, call: Call) -> None:
+        """Wait until `new` is answered; it is given up when `call`, which it is to carry on, ends before."""
+        answered = asyncio.ensure_future(new.answered())
+        over = asyncio.ensure_future(call.ended())
+        try:
+            await asyncio.wait((answered, over), return_when=asyncio.FIRST_COMPLETED)
+            if over.done():
+                cause = Cause(487, "the call is over", LOCAL)
+                new.end(cause)
+                raise CallFailed(cause)
+            await answered
+        finally:
+            over.cancel()
+            answered.cancel()
+            await asyncio.gather(answered, return_exceptions=True)
