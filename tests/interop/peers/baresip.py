@@ -75,13 +75,14 @@ class Baresip:
         self.host = host
         self.events: list[dict[str, str]] = []
         self._pending = b""
+        self._echoes = False
         self._control: socket.socket | None = None
         self.control_port = free_port(0)
         self.port = free_port(1)  # baresip takes the next one for TLS
         directory.mkdir(parents=True)
         self.version = "v6" if ":" in host else "v4"
         place = f"[{host}]" if ":" in host else host
-        self.uri = f"sip:{user}@{place}:{self.port}"
+        self.uri = f"sip:{user}@{place}:{self.port}{'' if transport == 'udp' else f';transport={transport}'}"
         name, rate, channels = CODECS[codec] if codec else ("PCMU/8000/1,PCMA/8000/1", 8000, 1)
         sound = mouth or write_tone(directory / "mouth.wav", tone, rate=rate, channels=channels)
         modules = next(path for path in MODULES if path.is_dir())
@@ -123,7 +124,7 @@ class Baresip:
         return self
 
     def dial(self, target: str) -> None:
-        """Call a user of the domain, or any SIP URI."""
+        """Call a user of the domain, or any SIP URI; to one without a transport it adds that of its account."""
         self._command("dial", target if ":" in target else f"sip:{target}@{DOMAIN}")
 
     def accept(self) -> None:
@@ -149,6 +150,12 @@ class Baresip:
     def transfer(self, target: str) -> None:
         """Send the other side to another URI (REFER), and hang up when that call stands."""
         self._command("transfer", target)
+
+    def echo(self) -> None:
+        """Say what it hears from now on, instead of its tone. After a hold it records no more what it hears."""
+        if not self._echoes:
+            self._command("ausrc", f"aubridge,{self.user}")
+        self._echoes = True
 
     def press(self, digits: str) -> None:
         """Send DTMF."""

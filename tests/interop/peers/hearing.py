@@ -183,13 +183,15 @@ def keys(digits: str, seconds: float = 0.1, pause: float = 0.1, rate: int = RATE
 
 
 def wait_to_hear(listen: Callable[[], Hearing], hertz: float, seconds: float = 0.4, *, within: float = 10.0) -> Hearing:
-    """Wait until what is recorded ends with so many seconds of the tone; gives all of it. PeerError otherwise."""
+    """Wait until so many more seconds are recorded and are that tone; gives all of it. PeerError otherwise."""
     heard = listen()
+    before = heard.seconds
 
     def ends_with_it() -> bool:
-        nonlocal heard
+        nonlocal heard, before
         heard = listen()
-        return heard.ends_with(hertz, seconds)
+        before = min(before, heard.seconds)  # another recording has begun
+        return heard.seconds >= before + seconds and heard.ends_with(hertz, seconds)
 
-    wait_until(ends_with_it, within, f"{hertz} Hz", lambda: f"{heard}, {hertz} Hz: {heard.spans_of(hertz)}")
+    wait_until(ends_with_it, within, f"{hertz} Hz", lambda: f"{before:.2f} s, then {heard}: {heard.spans_of(hertz)}")
     return heard

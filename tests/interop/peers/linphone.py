@@ -111,7 +111,7 @@ class Linphone:
         self.heard_rate = HEARD_RATES[codec]
         self.port = free_port(0)
         place = f"[{host}]" if ":" in host else host
-        self.uri = f"sip:{user}@{place}:{self.port}"
+        self.uri = f"sip:{user}@{place}:{self.port}{'' if transport == 'udp' else f';transport={transport}'}"
         (directory / ".local" / "share" / "linphone").mkdir(parents=True)
         config = directory / "linphonerc"
         known = [(name, rate, channels) for name, (rate, channels) in CODECS.items()]
@@ -132,7 +132,7 @@ class Linphone:
             early=int(answer == "early"),
             session_timer=int(session_timer),
             nat_protocols="ice" if ice else "",
-            rtp_port=free_port(1),
+            rtp_port=free_port(9),  # each further call takes the next two
             host=host,
             directory=directory,
             codecs=codecs,

@@ -70,12 +70,14 @@ class Sipp:
         answer: str = "486 Busy Here",
         folder: Path = SCENARIOS,
         echo: bool = False,
+        repeats: bool = True,
         **keys: str,
     ) -> None:
         """`to`: the port of the server. `target`: what is called, the Request-URI without its scheme. `keys`: more
         words of the scenario. `password`: another than that of the user. `host`: the address to bind. `answer`: what
         the scenario says in place of 486 Busy Here, which SIPp takes from no key. `folder`: where the scenario is.
-        `echo`: whether it sends back what its media ports receive."""
+        `echo`: whether it sends back what its media ports receive. `repeats`: whether it repeats what it has sent when
+        nothing comes, or the same comes again; else such a message is taken for a new one."""
         self.scenario = scenario
         self.transport = transport
         self.port = free_port(0) if port is None else port
@@ -89,6 +91,7 @@ class Sipp:
         command += ["-i", host, "-p", str(self.port), "-t", "t1" if transport == "tcp" else "u1"]
         command += ["-cp", str(free_port(0)), "-mp", str(free_port(3)), "-nostdin"]
         command += ["-rtp_echo", "-mi", host] if echo else []
+        command += [] if repeats else ["-nr"]
         command += ["-trace_msg", "-message_file", self.messages_file, "-trace_err", "-error_file", self.errors_file]
         command += ["-timeout", f"{_SECONDS}s", "-timeout_error", "-au", user, "-ap", password or password_of(user)]
         command += ["-auth_uri", target or domain]

@@ -89,6 +89,7 @@ FEATURES: Final = (
 )
 
 IMPOSSIBLE: Final = {
+    ("baresip", "early media", OURS): "baresip 1.0 sends no sound with its 183",
     ("baresip", "attended transfer", OURS): "baresip 1.0 neither sends nor takes Replaces",
     ("baresip", "attended transfer", THEIRS): "baresip 1.0 has no command for it",
     ("linphone", "re-INVITE", THEIRS): "linphonec has no command but pause and resume",

@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 import numpy as np
 
 from ringback import Call, UserAgent
+from tests.interop.peers.baresip import Baresip
 from tests.interop.peers.hearing import Hearing, Sound, wait_to_hear
 
 TONE = 600
@@ -92,6 +93,15 @@ async def both_hear(call: Call, phone: Listener, hertz: float) -> None:
     await asyncio.gather(hears(call, hertz), seen(wait_to_hear, phone.hearing, TONE))
 
 
+async def are_in_touch(call: Call, phone: Listener, hertz: float) -> None:
+    """The same after a hold, which ends what baresip records: it sends back what it hears."""
+    if isinstance(phone, Baresip):
+        phone.echo()
+        await hears(call, TONE)
+    else:
+        await both_hear(call, phone, hertz)
+
+
 async def listen(call: Call, seconds: float, rate: int = 8000) -> Hearing:
     """What our side hears in the next so many seconds of sound."""
     parts: list[Sound] = []
@@ -114,14 +124,26 @@ def _floats(frame: Any) -> Sound:
 async def hears_nothing(call: Call, seconds: float = 0.5) -> None:
     """See that our side hears only silence, or no frames at all, for so long; after 0.2 s for what is on its way."""
     heard = Hearing.of([], 8000)
+    loop = asyncio.get_running_loop()
+    began = loop.time() + 0.2
     frames = call.audio(rate=8000)
     try:
-        async with asyncio.timeout(seconds + 0.2):
+        async with asyncio.timeout_at(began + seconds):
             async for frame in frames:
-                heard = Hearing(np.concatenate([heard.samples, _floats(frame)]), heard.rate)
+                if loop.time() > began:
+                    heard = Hearing(np.concatenate([heard.samples, _floats(frame)]), heard.rate)
     except TimeoutError:
         pass
     finally:
         await frames.aclose()
-    end = heard.part(-min(seconds, heard.seconds)) if heard.seconds else heard
-    assert end.level < -40, f"{call} hears {heard}: {heard.spans_of(440)}, {heard.spans_of(1000)}"
+    assert heard.level < -40, f"{call} hears {heard}: {heard.spans_of(440)}, {heard.spans_of(1000)}"
+
+
+async def is_not_heard(call: Call, phone: Listener, seconds: float = 0.5) -> None:
+    """See that a phone that holds us hears nothing of what our side says; after 0.3 s for what is on its way."""
+    async with asyncio.timeout(SECONDS):
+        await asyncio.sleep(0.3)
+    before = (await seen(phone.hearing)).seconds_of(TONE)
+    await asyncio.sleep(seconds)
+    after = (await seen(phone.hearing)).seconds_of(TONE)
+    assert after < before + 0.1, f"{call} is held, but is heard: {before:.2f} s, then {after:.2f} s"
