@@ -23,6 +23,7 @@ from ringback.cli.agents import (
     Transport,
     account_of,
 )
+from ringback.errors import ParseError
 
 if TYPE_CHECKING:
     from ringback.ua.account import Account
@@ -153,10 +154,13 @@ def _all(agent: UserAgent) -> list[str]:
 
 
 def _without_gruus(binding: str) -> str:
-    """A binding without the parameters that have lines of their own; they hold no ";" outside of their quotes."""
+    """A binding without the parameters that have lines of their own."""
     from ringback.sip.grammar import split_parameters
 
-    parts = split_parameters(binding)
+    try:
+        parts = split_parameters(binding)
+    except ParseError:
+        return binding
     return ";".join(part for part in parts if not part.strip().lower().startswith(("pub-gruu", "temp-gruu")))
 
 
