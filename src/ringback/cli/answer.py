@@ -9,13 +9,21 @@ from typing import Annotated, Any
 
 import typer
 
+from ringback.cli.agents import (
+    AccountsFile,
+    Authorities,
+    Insecure,
+    PasswordFromInput,
+    Proxy,
+    Registrar,
+    Transport,
+)
 from ringback.cli.phone import (
     As,
     Codec,
     Encryption,
     Ice,
     Json,
-    PasswordStdin,
     Reporter,
     account_for,
     file_for,
@@ -31,7 +39,13 @@ DEFAULT_PLACE = "udp:127.0.0.1:5070"
 
 def answer(
     as_account: As = "",
-    password_stdin: PasswordStdin = False,
+    accounts: AccountsFile = None,
+    password_stdin: PasswordFromInput = False,
+    registrar: Registrar = "",
+    proxy: Proxy = None,
+    transport: Transport = "",
+    tls_ca: Authorities = None,
+    tls_insecure: Insecure = False,
     listen: Annotated[
         list[str] | None, typer.Option(help=f"Where to be reached; without an account {DEFAULT_PLACE}.")
     ] = None,
@@ -55,9 +69,18 @@ def answer(
         raise ConfigurationError(f"--reject: {reject} refuses nothing; allowed: 300 to 699")
     if play is not None and echo:
         raise ConfigurationError("give --play or --echo")
-    places = listen or ([] if as_account else [DEFAULT_PLACE])
+    places = listen or ([] if as_account or accounts else [DEFAULT_PLACE])
     account = account_for(
-        as_account, password_stdin, listen=places, codecs=codec, encryption=encryption, ice=ice, transfers=transfers
+        as_account,
+        accounts,
+        password_stdin,
+        {"codecs": codec, "encryption": encryption, "ice": ice, "transfers": transfers},
+        registrar=registrar,
+        proxy=proxy,
+        transport=transport,
+        authorities=tls_ca,
+        insecure=tls_insecure,
+        listen=places,
     )
     answering = _Answering(Reporter(as_json), play, record, echo, after, early, reject)
     raise typer.Exit(run_until_interrupted(_answer(account, answering, once)))
@@ -104,11 +127,13 @@ class _Answering:
         self._number += 1
         number = self._number
         self.reporter.say("incoming", f"call {number} from {call.remote_name}", number=number, remote=call.remote)
-        if self._reject:
-            call.reject(self._reject)
-        else:
-            await self._take(call, number)
-        self.reporter.ended(call, await call.ended())
+        try:
+            if self._reject:
+                call.reject(self._reject)
+            else:
+                await self._take(call, number)
+        finally:
+            self.reporter.ended(call, call.cause or await call.ended())
 
     async def _take(self, call: Any, number: int) -> None:
         if self._early:

@@ -9,18 +9,26 @@ from typing import Annotated, Any
 
 import typer
 
+from ringback.cli.agents import (
+    AccountsFile,
+    Authorities,
+    Insecure,
+    PasswordFromInput,
+    Proxy,
+    Registrar,
+    Transport,
+)
 from ringback.cli.phone import (
     As,
     Codec,
     Encryption,
     Ice,
     Json,
-    PasswordStdin,
     Reporter,
     account_for,
     run_until_interrupted,
 )
-from ringback.errors import RingbackError
+from ringback.errors import ConfigurationError, ParseError, RingbackError
 
 __all__ = ["call"]
 
@@ -28,7 +36,13 @@ __all__ = ["call"]
 def call(
     target: Annotated[str, typer.Argument(help="Whom: a SIP URI, or a user of the account's domain.", metavar="URI")],
     as_account: As = "",
-    password_stdin: PasswordStdin = False,
+    accounts: AccountsFile = None,
+    password_stdin: PasswordFromInput = False,
+    registrar: Registrar = "",
+    proxy: Proxy = None,
+    transport: Transport = "",
+    tls_ca: Authorities = None,
+    tls_insecure: Insecure = False,
     play: Annotated[Path | None, typer.Option(help="A WAV file to play; then hang up, unless recording.")] = None,
     record: Annotated[Path | None, typer.Option(help="The WAV file for what is heard.")] = None,
     seconds: Annotated[float, typer.Option(help="Hang up after so long; 0: when the other side does.")] = 0.0,
@@ -41,10 +55,24 @@ def call(
     as_json: Json = False,
 ) -> None:
     """Call a SIP URI with any server, or directly."""
-    account = account_for(as_account, password_stdin, codecs=codec, encryption=encryption, ice=ice)
+    account = account_for(
+        as_account,
+        accounts,
+        password_stdin,
+        {"codecs": codec, "encryption": encryption, "ice": ice},
+        registrar=registrar,
+        proxy=proxy,
+        transport=transport,
+        authorities=tls_ca,
+        insecure=tls_insecure,
+    )
     reporter = Reporter(as_json)
-    wishes = _Wishes(play, record, seconds, ring_seconds, digits, account.target(transfer) if transfer else "")
-    raise typer.Exit(run_until_interrupted(_call(account, account.target(target), wishes, reporter)))
+    try:
+        whom, at_the_end = account.target(target), account.target(transfer) if transfer else ""
+    except ParseError as error:
+        raise ConfigurationError(f"nobody can be called like that: {error}") from error
+    wishes = _Wishes(play, record, seconds, ring_seconds, digits, at_the_end)
+    raise typer.Exit(run_until_interrupted(_call(account, whom, wishes, reporter)))
 
 
 class _Wishes:

@@ -10,6 +10,8 @@ from ringback.cli.answer import answer
 from ringback.cli.bindings import bindings
 from ringback.cli.call import call
 from ringback.cli.config import app as config
+from ringback.cli.options import options
+from ringback.cli.register import register
 from ringback.cli.run import run
 from ringback.cli.serve import serve
 from ringback.cli.status import status
@@ -27,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, serve, bindings, status, trace, call, answer, version):
+for command in (run, serve, bindings, status, trace, call, answer, register, options, version):
     app.command()(command)
 for group in (user, config):
     app.add_typer(group)

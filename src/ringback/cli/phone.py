@@ -6,48 +6,49 @@ import asyncio
 import json
 import re
 import signal
-import sys
 from collections.abc import Coroutine
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ringback.cli.agents import ANONYMOUS, account_of
 from ringback.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ringback.ua.account import Account
 
 __all__ = ["As", "Codec", "Encryption", "Ice", "Json", "Reporter", "account_for", "file_for", "run_until_interrupted"]
 
-As = Annotated[str, typer.Option("--as", help="An account by its name in the file of accounts, or a SIP URI.")]
-PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
+As = Annotated[str, typer.Option("--as", help="An account by its name in the accounts file, or a SIP address.")]
 Codec = Annotated[list[str] | None, typer.Option("--codec", help="A codec, best first; may be given several times.")]
 Encryption = Annotated[str, typer.Option("--encryption", help="Of the sound: none, offer or require.")]
 Ice = Annotated[str, typer.Option("--ice", help="none, accept, full or lite.")]
 Json = Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")]
 
-#: Who we are where nobody says.
-NOBODY = "sip:anonymous@anonymous.invalid"
 
+def account_for(name: str, file: Path | None, password_stdin: bool, media: dict[str, Any], **servers: Any) -> Account:
+    """The account that a command is to use, with what its options say of media over it.
 
-def account_for(name: str, password_stdin: bool = False, **options: Any) -> Any:
-    """The account that a command is to use, with what its options say over it.
-
-    `name` is one of the file of accounts, a SIP URI, or "": then the file's default when there is a file, else nobody.
+    `name` is one of the accounts file, a SIP address, or "": then the file's default when there is a file, else nobody.
     Raises ConfigurationError.
     """
+    from ringback.media import codecs
     from ringback.ua.account import Account
-    from ringback.ua.accounts import accounts_file, load_accounts
+    from ringback.ua.accounts import accounts_file
 
-    options = {key: value for key, value in options.items() if value not in (None, "", [], ())}
-    if name[:4].lower() == "sip:" or name[:5].lower() == "sips:" or not (name or accounts_file().exists()):
-        if password_stdin:
-            options["password"] = sys.stdin.readline().rstrip("\r\n")
-        return Account.of(name or NOBODY, **options)
-    if password_stdin:
-        raise ConfigurationError("--password-stdin goes with --as sip:…; an account of the file has its own")
-    account = load_accounts().named(name)
-    given = account.model_dump(by_alias=True, exclude_unset=True)
-    return Account.of(**{**given, **options})
+    is_address = name[:4].lower() == "sip:" or name[:5].lower() == "sips:"
+    if not name and file is None and not accounts_file().exists():
+        name, is_address = ANONYMOUS, True
+    address, named = (name, "") if is_address else ("", name)
+    account = account_of(address, named, file, password_stdin, **servers)
+    given = {key: value for key, value in media.items() if value}
+    for name in given.get("codecs", ()):
+        if codecs.find(name) is None:
+            there = ", ".join(dict.fromkeys(info.name for info in codecs.available()))
+            raise ConfigurationError(f"--codec: {name!r} is not available here; there are {there}")
+    return Account.of(**{**account.model_dump(by_alias=True, exclude_unset=True), **given})
 
 
 class Reporter:

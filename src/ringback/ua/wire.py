@@ -90,6 +90,8 @@ class Wire:
         nowhere = [Listener("udp:nowhere:0", "UDP", "nowhere.invalid", 9)]
         self.stack = Stack(nowhere, Self([], []), secrets.token_bytes(32), secrets.token_hex(6))
         self.core = UserAgentCore(self.stack, _token, options.agent)
+        # Which socket leads to an address is known here, not by the stack: on a machine with several, it matters.
+        self.core.tu.locates_addresses = True
         self.transports = tuple(
             name for name in options.transports if name not in SECURE or options.client_tls is not None
         )
