@@ -225,4 +225,5 @@ class Port:
 def _sum(one: Samples, other: Samples) -> Samples:
     """Both at once, held at full scale."""
     wide = one.astype(np.int32) + other
-    return np.clip(wide, -32768, 32767).astype(np.int16)
+    held: Samples = np.clip(wide, -32768, 32767).astype(np.int16)
+    return held

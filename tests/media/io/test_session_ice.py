@@ -103,6 +103,25 @@ def test_restarts_of_either_side(lite: bool, keying: str) -> None:
     run(test())
 
 
+@pytest.mark.parametrize("keying", ["", "dtls"])
+def test_offers_may_come_while_a_way_is_still_looked_for(keying: str) -> None:
+    """Hold, resume and a restart, each before the last one has come about."""
+
+    async def test() -> None:
+        call = IceCall("full", "full", replace(PLAIN, encryption="require" if keying else "none", keying=(keying,)))
+        one, other = call.one, call.other
+        for direction, restart in (("sendrecv", False), ("sendonly", False), ("sendonly", True), ("sendrecv", True)):
+            wanted = replace(one.preferences, direction=direction)
+            await one.accept(await other.answer(await one.offer(wanted, restart=restart)))
+        await other.accept(await one.answer(await other.offer()))
+        await asyncio.gather(one.started(), other.started())
+        await call.is_heard()
+        assert one.direction == other.direction == "sendrecv"
+        await call.media.close()
+
+    run(test())
+
+
 def test_a_far_end_that_is_gone_is_told() -> None:
     """RFC 7675: consent expires, which is no less than a failure of the media."""
 

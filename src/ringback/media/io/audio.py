@@ -71,7 +71,7 @@ class AudioLeg(Leg):
                 comfort=preferences.comfort,
                 extended=agreed.remote is not None and agreed.remote.has("rtcp-xr"),
             )
-            for way in (self._way, self._next):
+            for way in (self._way, self._coming, self._next):
                 if way is not None:
                     self.opened(way.transport)
         else:

@@ -104,14 +104,15 @@ class Leg:
         self.agreed: Agreed | None = None
         self.closed = False
         self._way: _Way | None = None
-        #: Opened for an offer that has not been accepted.
+        #: Opened for an offer that has not been accepted; and accepted, but not started yet.
         self._next: _Way | None = None
+        self._coming: _Way | None = None
 
     # before a description is written ---------------------------------------------------------------------------------
 
     async def prepare(self, wanted: Wanted) -> None:
         """Have a transport for the next description. Raises MediaError."""
-        way = self._way
+        way = self._coming or self._way
         if way is not None and way.fits(wanted) and not self._is_another(wanted):
             if self._restarts(wanted):
                 way.transport.restart_ice()
@@ -125,7 +126,7 @@ class Leg:
             return
         self._forget_next()
         opened = await self._open(wanted)
-        if self.closed:
+        if self._is_closed():
             opened.transport.close()
             raise MediaError("the media of the call is closed")
         self._next = opened
@@ -191,7 +192,7 @@ class Leg:
 
     def local(self, preferences: MediaPreferences, *, bundle: bool = False) -> LocalStream:
         """What our description says of this stream, which has been prepared."""
-        way = self._next or self._way
+        way = self._next or self._coming or self._way
         assert way is not None
         parameters = way.transport.parameters()
         keyed = preferences.encryption != "none"
@@ -218,19 +219,32 @@ class Leg:
 
     async def agree(self, agreed: Agreed) -> None:
         """Start as agreed; returns when packets may flow. Raises MediaError, and what flowed before flows on."""
-        way = self._next or self._way
-        if self.closed or way is None:
-            raise MediaError("the media of the call is closed")
-        remote = await self._remote(agreed)
-        if remote != way.remote:
-            way.sources.aim((remote.address, remote.port))
-            await way.transport.start(remote)
-            way.remote = remote
-        if self.closed:
-            way.transport.close()
+        way = self._next or self._coming or self._way
+        if self._is_closed() or way is None:
             raise MediaError("the media of the call is closed")
         if way is self._next:
-            before, self._way, self._next = self._way, way, None
+            if self._coming is not None:
+                self._coming.transport.close()
+            self._coming, self._next = way, None
+        try:
+            remote = await self._remote(agreed)
+            if remote != way.remote:
+                way.sources.aim((remote.address, remote.port))
+                await way.transport.start(remote)
+                way.remote = remote
+        except BaseException:
+            if way is self._coming:
+                # It may be offered again, and answered better.
+                self._coming = None
+                if self._next is None:
+                    self._next = way
+                else:
+                    way.transport.close()
+            raise
+        if self._is_closed():
+            raise MediaError("the media of the call is closed")
+        if way is self._coming:
+            before, self._way, self._coming = self._way, way, None
             if before is not None:
                 before.transport.close()
 
@@ -268,8 +282,13 @@ class Leg:
         """Give back all ports; may be called twice."""
         self.closed = True
         self._forget_next()
-        if self._way is not None:
-            self._way.transport.close()
+        for way in (self._coming, self._way):
+            if way is not None:
+                way.transport.close()
+
+    def _is_closed(self) -> bool:
+        """A question of its own each time: it may have been closed while something was awaited."""
+        return self.closed
 
 
 def _is_literal(host: str) -> bool:
