@@ -590,3 +590,57 @@ def test_changes_are_told_and_bounded() -> None:
             assert len(call.one.changes) == 200
 
     run(test())
+
+
+# repair --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("opus" not in NAMES, reason="libopus is not installed")
+def test_a_call_under_loss_repairs_itself_and_is_restored_later() -> None:
+    """8 % of one direction are lost: Opus with FEC is asked for and agreed; when the line is good again, PCMU is."""
+
+    async def test() -> None:
+        async with calling(replace(PLAIN, codecs=("PCMU", "opus"), sample_rate=16000)) as call:
+            reasons: list[str] = []
+            tasks: list[asyncio.Task[None]] = []
+
+            def ask(preferences: object, reason: str) -> None:
+                reasons.append(reason)
+                tasks.append(asyncio.ensure_future(call.exchange(codecs=preferences.codecs)))  # type: ignore[attr-defined]
+
+            call.one.on_repair = ask
+            call.play()
+            link = LossyLink(call.one, loss=0.08, seed=3)
+            await asyncio.sleep(40)
+            agreed = call.one._leg.agreed
+            assert agreed is not None and agreed.codec is not None and agreed.codec.name == "opus"
+            assert len(reasons) == 1 and reasons[0].startswith("loss ") and reasons[0].endswith(": PCMU to opus")
+            encoder = stream_of(call.one).sending.encoder
+            assert encoder.settings.fec and encoder.settings.expected_loss > 0
+            recovered = stream_of(call.other).receiving.recovered
+            assert recovered > 20
+            link.loss = 0.0
+            await asyncio.sleep(80)
+            agreed = call.one._leg.agreed
+            assert agreed is not None and agreed.codec is not None and agreed.codec.name == "PCMU"
+            assert len(reasons) == 2 and "good for" in reasons[1]
+            kinds = [(change.kind, change.details) for change in call.one.changes]
+            assert kinds.index(("repair", "PCMU to opus: asked for")) < kinds.index(("codec", "opus/48000/2"))
+            assert kinds[-2:] == [("repair", "opus to PCMU: asked for"), ("codec", "PCMU/8000")]
+            await hears_both(call)
+            await asyncio.gather(*tasks)
+
+    run(test())
+
+
+def test_repair_that_nobody_carries_out_is_noted_as_refused() -> None:
+    async def test() -> None:
+        async with calling(replace(PLAIN, codecs=("PCMU", "opus") if "opus" in NAMES else ("PCMU",))) as call:
+            call.play()
+            LossyLink(call.one, loss=0.3, seed=3)
+            await asyncio.sleep(60)
+            assert [change for change in call.one.changes if change.kind == "repair"] == []
+            assert len(call.other_hears.frames) > 2900
+
+    run(test())
