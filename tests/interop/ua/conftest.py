@@ -21,10 +21,9 @@ from tests.interop.peers.baresip import Baresip
 from tests.interop.peers.coturn import Coturn
 from tests.interop.peers.hearing import Hearing, chord, write_wav
 from tests.interop.peers.linphone import Linphone
-from tests.interop.peers.program import free_port
 from tests.interop.peers.speech import speak
 from tests.interop.ua import features
-from tests.interop.ua.talk import TONE
+from tests.interop.ua.talk import TONE, agent
 
 RESULTS = Path(__file__).resolve().parents[3] / "build" / "interop-ua.json"
 PROVES = "proves(peer, feature, direction): what of features.py the test shows; {name} stands for a parameter"
@@ -154,18 +153,11 @@ async def phones(tmp_path: Path) -> AsyncIterator[Phones]:
 
 @pytest.fixture
 async def agents() -> AsyncIterator[Agents]:
-    """`await agents("alice", …)`: a user agent that registers nowhere, with the options of an account; its `uri` leads
-    to it. Without a password it is called directly, at a port of its own of UDP and TCP."""
+    """`await agents("alice", …)`: a user agent that is open; closed after the test."""
     async with AsyncExitStack() as stack:
 
         async def start(user: str, host: str = "127.0.0.1", **options: Any) -> UserAgent:
-            place = f"[{host}]" if ":" in host else host
-            port = free_port(0)
-            first = free_port(19)
-            options.setdefault("listen", [f"udp:{place}:{port}", f"tcp:{place}:{port}"])
-            options.setdefault("media_ports", (first, first + 19))
-            address = options.pop("address", f"sip:{user}@{place}:{port}")
-            return await stack.enter_async_context(UserAgent(address, **options))
+            return await stack.enter_async_context(agent(user, host, **options))
 
         yield start
 

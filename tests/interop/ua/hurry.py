@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import selectors
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, ParamSpec
+
+_Parameters = ParamSpec("_Parameters")
 
 SPEED: Final = 30
 """Seconds of the loop in a second of the world."""
@@ -27,8 +31,12 @@ class HurriedLoop(asyncio.SelectorEventLoop):
         return super().time() * SPEED
 
 
-class HurriedPolicy(asyncio.DefaultEventLoopPolicy):
-    """Makes such loops."""
+def hurried(test: Callable[_Parameters, Coroutine[Any, Any, None]]) -> Callable[_Parameters, None]:
+    """Run a test on such a loop."""
 
-    def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        return HurriedLoop()
+    @functools.wraps(test)
+    def run(*arguments: _Parameters.args, **options: _Parameters.kwargs) -> None:
+        with asyncio.Runner(loop_factory=HurriedLoop) as runner:
+            runner.run(test(*arguments, **options))
+
+    return run

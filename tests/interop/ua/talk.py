@@ -13,6 +13,7 @@ import numpy as np
 from ringback import Call, UserAgent
 from tests.interop.peers.baresip import Baresip
 from tests.interop.peers.hearing import Hearing, Sound, wait_to_hear
+from tests.interop.peers.program import free_port
 
 TONE = 600
 """What our side says; the phones say 440, 1000 and others."""
@@ -21,6 +22,16 @@ SECONDS = 15.0
 
 _Result = TypeVar("_Result")
 _Parameters = ParamSpec("_Parameters")
+
+
+def agent(user: str, host: str = "127.0.0.1", **options: Any) -> UserAgent:
+    """A user agent with the options of an account, to be opened. Without others it is called directly, at its `uri`."""
+    place = f"[{host}]" if ":" in host else host
+    port = free_port(0)
+    first = free_port(19)
+    options.setdefault("listen", [f"udp:{place}:{port}", f"tcp:{place}:{port}"])
+    options.setdefault("media_ports", (first, first + 19))
+    return UserAgent(options.pop("address", f"sip:{user}@{place}:{port}"), **options)
 
 
 class Listener(Protocol):

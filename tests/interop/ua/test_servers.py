@@ -39,15 +39,15 @@ def peer(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def server(
-    peer: str, tmp_path_factory: pytest.TempPathFactory, accounts: Path, identity: Certificate
+    peer: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, identity: Certificate
 ) -> Iterator[Server]:
     """The server for ring.test."""
     directory = tmp_path_factory.mktemp(peer)
-    made: Server = (
-        KamailioServer(directory, identity)
-        if peer == "kamailio"
-        else RingbackServer(directory, accounts, identity, ONLY_MD5)
-    )
+    made: Server
+    if peer == "kamailio":
+        made = KamailioServer(directory, identity)
+    else:
+        made = RingbackServer(directory, request.getfixturevalue("accounts"), identity, ONLY_MD5)
     made.start()
     yield made
     made.stop()
@@ -60,7 +60,8 @@ def at(server: Server, user: str, transport: str = "udp", **options: Any) -> dic
         "user": user,
         "address": f"sip:{user}@{DOMAIN}",
         "password": password_of(user),
-        "proxies": [f"sip:127.0.0.1:{port};transport={transport}"],
+        "proxies": [f"sip:{DOMAIN}:{port};transport={transport}"],
+        "hosts": {DOMAIN: ["127.0.0.1"]},  # a certificate is for a name (RFC 5922 7.1)
         "tls": {"ca": server.certificate},
         "listen": [],
         **options,
@@ -128,6 +129,11 @@ async def test_baresip_through_the_server(
     await in_time(reached.hang_up())
 
 
+def has_moved(call: Call) -> bool:
+    """Whether a call goes on with somebody else."""
+    return any(change.kind == "moved" for change in call.history)
+
+
 PHONES = [
     pytest.param("baresip", Baresip, "srtp-mand", marks=pytest.mark.interop("baresip", "openssl")),
     pytest.param("linphone", Linphone, "srtp", marks=pytest.mark.interop("linphonec", "openssl")),
@@ -185,6 +191,7 @@ async def test_linphone_transfers_after_a_talk(
     await in_time(second.answer())
     await hears(second, dave.tone)
     dave.transfer_to_call(1, 2)
+    await in_time(until(lambda: has_moved(first) and has_moved(second)))
     async with saying(first, tone):
         await hears(second, TONE)
     async with saying(second, tone):
