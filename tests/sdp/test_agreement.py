@@ -153,6 +153,8 @@ DTLS = (f"a=fingerprint:{OTHER_PRINT}", "a=setup:active")
         (Policy("offer"), "RTP/AVP", (SDES.replace("crypto:1", "crypto:2"),), None),
         (Policy("offer"), "RTP/AVP", (SDES.replace("SHA1_80", "SHA1_32"),), None),
         (Policy("offer"), "RTP/AVP", ("a=crypto:broken",), None),
+        (Policy("offer"), "RTP/AVP", ("a=crypto:broken", SDES), "sdes"),
+        (Policy("offer"), "RTP/AVP", (SDES.replace("crypto:1", "crypto:2"), SDES), None),
         (Policy("offer"), "RTP/AVP", (SDES + " UNENCRYPTED_SRTP",), None),
         (Policy("offer"), "RTP/AVP", (SDES + "|1:4",), None),
         (Policy("offer", mki=True), "RTP/AVP", (SDES + "|1:4",), "sdes"),
@@ -186,6 +188,8 @@ def test_keys(policy: Policy, protocol: str, lines: tuple[str, ...], expected: s
 def test_the_window_that_they_recommend() -> None:
     stream = heard(KEYED, "m=audio 5000 RTP/AVP 0", SDES + " WSH=256")
     assert stream.crypto is not None and stream.crypto.window == 256
+    stream = heard(KEYED, "m=audio 5000 RTP/AVP 0", SDES + " -WSH=128")
+    assert stream.crypto is not None and stream.crypto.window == 64
 
 
 @pytest.mark.parametrize(
@@ -265,6 +269,12 @@ def test_an_answer_without_the_bundle_has_two_transports() -> None:
     assert [stream.bundled_with for stream in streams] == [None, None]
     assert [(stream.remote_port, stream.protection) for stream in streams] == [(5000, "dtls"), (5002, "none")]
     assert streams[1].ice is None
+
+
+def test_a_bundle_without_any_port_has_no_streams() -> None:
+    theirs = described("a=group:BUNDLE 0", "m=audio 0 RTP/AVP 0", "a=mid:0", "a=bundle-only")
+    (stream,) = agreed(offer(BUNDLED[:1], ALICE), theirs, BUNDLED[:1])
+    assert (stream.active, stream.bundled_with) == (False, None)
 
 
 def test_a_bundle_that_nobody_offered_is_not_formed() -> None:

@@ -258,6 +258,7 @@ def test_other_packet_times_are_kept(time: bytes) -> None:
 
 
 def test_the_bounds_can_be_reached_and_not_passed() -> None:
+    assert (MAXIMUM_OCTETS, MAXIMUM_LINES, MAXIMUM_MEDIA, MAXIMUM_FORMATS) == (65536, 1000, 64, 256)
     media = b"m=audio 1 RTP/AVP 0\r\n"
     assert len(parse(HEAD + media * MAXIMUM_MEDIA).media) == MAXIMUM_MEDIA
     formats = b"m=audio 1 RTP/AVP" + b" 0" * MAXIMUM_FORMATS

@@ -29,17 +29,35 @@ def h264(profile: str, mode: str = "") -> Codec:
 
 
 def test_payload_types_of_rfc_3551_need_no_rtpmap() -> None:
-    found = codecs_of(media("m=audio 4000 RTP/AVP 0 3 8 9 10 11 13 18"))
-    assert [(codec.payload_type, codec.rtpmap) for codec in found] == [
-        (0, "PCMU/8000"),
-        (3, "GSM/8000"),
-        (8, "PCMA/8000"),
-        (9, "G722/8000"),
-        (10, "L16/44100/2"),
-        (11, "L16/44100"),
-        (13, "CN/8000"),
-        (18, "G729/8000"),
-    ]
+    every = " ".join(str(number) for number in range(128))
+    found = codecs_of(media(f"m=audio 4000 RTP/AVP {every}"))
+    # Tables 4 and 5.
+    assert {codec.payload_type: codec.rtpmap for codec in found} == {
+        0: "PCMU/8000",
+        3: "GSM/8000",
+        4: "G723/8000",
+        5: "DVI4/8000",
+        6: "DVI4/16000",
+        7: "LPC/8000",
+        8: "PCMA/8000",
+        9: "G722/8000",
+        10: "L16/44100/2",
+        11: "L16/44100",
+        12: "QCELP/8000",
+        13: "CN/8000",
+        14: "MPA/90000",
+        15: "G728/8000",
+        16: "DVI4/11025",
+        17: "DVI4/22050",
+        18: "G729/8000",
+        25: "CelB/90000",
+        26: "JPEG/90000",
+        28: "nv/90000",
+        31: "H261/90000",
+        32: "MPV/90000",
+        33: "MP2T/90000",
+        34: "H263/90000",
+    }
     assert static_codec(9) == Codec("G722", 8000, 1, 9)
     assert static_codec(96) is static_codec(1) is None
     assert static_payload_type(Codec("pcma", 8000)) == 8
@@ -100,6 +118,9 @@ def test_g722_has_the_clock_of_8000_whatever_it_is_called() -> None:
         (h264("42e01f"), h264("42001f"), False),
         (h264("42e01f"), h264("4d801f"), True),
         (h264("42e01f"), h264("58c01f"), True),
+        (h264("42e01f"), h264("58801f"), False),
+        (h264("42e01f"), h264("58401f"), False),
+        (h264("42e01f"), h264("4d401f"), False),
         (h264("4d001f"), h264("64001f"), False),
         (h264("640c1f"), h264("64001f"), False),
         (h264("42e01f", "1"), h264("42e01f"), False),
@@ -149,6 +170,7 @@ def test_kinds_of_formats() -> None:
         ("0-15", "0-11,16", {"0-11": ""}),
         ("0-15,66,70", "0-9,66-80", {"0-9,66,70": ""}),
         ("events=0-16", "0-11", {"0-11": ""}),
+        ("0-15", "x=1;0-3", {"0-3": ""}),
         ("0-15", "66", {}),
         ("0-15", "9999999999", {"0-15": ""}),
         ("0-15", "x,3,5-4", {"3": ""}),

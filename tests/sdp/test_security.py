@@ -39,7 +39,10 @@ def test_the_examples_of_rfc_4568() -> None:
     assert crypto.parameters == ("FEC_ORDER=FEC_SRTP",)
     assert str(crypto) == f"1 {SUITE} inline:{KEY}|2^20|1:4 FEC_ORDER=FEC_SRTP"
     assert Crypto.parse(f"1 {SUITE} inline:{OTHER_KEY}|1066:4").mki == (1066).to_bytes(4, "big")
+    assert Crypto.parse(f"1 {SUITE} inline:{KEY}|1:128").mki == (1).to_bytes(128, "big")
+    assert Crypto.parse(f"1 {SUITE} inline:{KEY}|255:1").mki == b"\xff"
     assert Crypto.parse(f"1 {SUITE} inline:{KEY}|1000").lifetime == 1000
+    assert Crypto.parse(f"1 {SUITE} inline:{KEY}|2^48").lifetime == 2**48
     two = Crypto.parse(f"1 {SUITE} inline:{KEY}|2^20|1:4;inline:{OTHER_KEY}|2^20|2:4")
     assert [key.mki[-1] for key in two.keys] == [1, 2]
     assert Crypto.parse(str(two)) == two

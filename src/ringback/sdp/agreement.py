@@ -111,9 +111,7 @@ def _tagged(offered: SessionDescription, answered: SessionDescription) -> dict[i
     found: dict[int, int] = {}
     for members in bundles(answered):
         accepted = [
-            index
-            for index in members
-            if index < len(offered.media) and (answered.media[index].port or answered.media[index].has("bundle-only"))
+            index for index in members if answered.media[index].port or answered.media[index].has("bundle-only")
         ]
         first = next((index for index in accepted if answered.media[index].port), None)
         if first is None:

@@ -67,8 +67,6 @@ def _answered(our: Codec, codec: Codec) -> Codec:
 
 
 def _parameters(our: Codec, codec: Codec) -> dict[str, str]:
-    if our.is_event:
-        return common_events(our, codec)
     # RFC 7587 7.1: the parameters of Opus are "completely orthogonal"; unknown ones "MUST be removed from the answer".
     if our.name.lower() == "opus":
         return dict(our.parameters)
