@@ -12,7 +12,7 @@ be heard and said goes through `session.audio`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AudioPort",
     "Carried",
+    "CarriedStream",
     "Change",
     "Digits",
     "Direction",
@@ -191,6 +192,36 @@ class AudioPort(Protocol):
         ...
 
 
+class CarriedStream(Protocol):
+    """A stream beside the sound whose packets are passed on as they are, protected on their way.
+
+    on_packet    called with each RTP packet and when it came; so on_control with RTCP
+    withheld     packets that came while nobody wanted them
+    """
+
+    on_packet: Callable[[bytes, float], None] | None
+    on_control: Callable[[bytes, float], None] | None
+    withheld: int
+
+    @property
+    def active(self) -> bool:
+        """Whether it was agreed."""
+        ...
+
+    @property
+    def formats(self) -> Mapping[int, str]:
+        """The rtpmap of each payload type that may be sent, best first; empty while nothing is agreed."""
+        ...
+
+    def send(self, packet: bytes) -> bool:
+        """Send an RTP packet; False when it may not go (hold, nothing agreed) or was not sent."""
+        ...
+
+    def send_control(self, packet: bytes) -> bool:
+        """Send a compound RTCP packet; False when it was not sent."""
+        ...
+
+
 class Repairable(Protocol):
     """What quality repair asks the call for: another offer with these preferences, for this reason."""
 
@@ -255,6 +286,11 @@ class MediaSession(Protocol):
 
         Several answers may come to one offer, of a forked call or before and with the 200: the last one counts.
         """
+        ...
+
+    @property
+    def carried(self) -> Mapping[str, CarriedStream]:
+        """The streams that are passed on, by kind ("video"); there is one for each that the preferences have had."""
         ...
 
     def reports(self) -> Sequence[Report]:

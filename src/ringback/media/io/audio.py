@@ -50,6 +50,7 @@ class AudioLeg(Leg):
         self._surroundings = surroundings
         self._sending: Transport | None = None
         self._look_at = 0.0
+        self._remote_address: tuple[str, int] | None = None
 
     def terms(self, agreed: Agreed, preferences: MediaPreferences) -> AudioTerms:
         """What an agreement means for the sound. Raises MediaError when there is nothing to send with."""
@@ -76,6 +77,11 @@ class AudioLeg(Leg):
                     self.opened(way.transport)
         else:
             stream.change(terms, detect=preferences.detect, comfort=preferences.comfort)
+        remote = (agreed.remote_address, agreed.remote_port)
+        if self._remote_address not in (None, remote):
+            # Signalling has named another source (a transfer, music): it is followed with its first packet.
+            stream.reception.expect_change()
+        self._remote_address = remote
         stream.digit_way = preferences.digits
         if not preferences.repair:
             self.repair = None

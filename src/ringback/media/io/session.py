@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ringback.errors import LocalError
@@ -20,6 +20,7 @@ from ringback.media.audio_stream import Surroundings
 from ringback.media.audio_terms import offered_codecs
 from ringback.media.backend import Change, Direction, MediaError, MediaPreferences, Repairable
 from ringback.media.io.audio import AudioLeg
+from ringback.media.io.carried import CarriedLeg, carried_codecs
 from ringback.media.io.certificate import Certificate
 from ringback.media.io.leg import Leg, Wanted
 from ringback.media.io.ticker import Ticker
@@ -65,6 +66,8 @@ class InProcessSession:
         self._changes: deque[Change] = deque(maxlen=_MOST_CHANGES)
         self.audio: Port = Port(_FIRST_RATE, self._report, self._send_digits)
         self._leg = AudioLeg(self.audio, ticker, surroundings, self._ask_repair, self._note_repair, self._failed)
+        #: Streams that are passed on, by kind.
+        self._carried: dict[str, CarriedLeg] = {}
         #: What each m-line is, in the order of the description in force; None: refused, or not ours.
         self._places: list[Leg | None] = []
         self._exchange: OfferAnswer | None = None
@@ -107,6 +110,11 @@ class InProcessSession:
             return ""
         return f"SDES {agreed.crypto.suite}" if agreed.crypto is not None else "DTLS"
 
+    @property
+    def carried(self) -> Mapping[str, CarriedLeg]:
+        """The streams that are passed on, by kind; there is one for each that the preferences have had."""
+        return dict(self._carried)
+
     def reports(self) -> Sequence[Report]:
         """The quality of what is heard, then of what the other side hears, as far as known."""
         return self._leg.reports(self._now())
@@ -118,13 +126,11 @@ class InProcessSession:
         wanted = preferences or self._preferences
         async with self._turn:
             self._alive()
-            leg = self._leg
-            await leg.prepare(Wanted(wanted, self._own_certificate(), restart=restart))
-            leg.codecs = tuple(offered_codecs(wanted))
             places = list(self._places)
-            if leg not in places:
-                places.append(leg)
-            exchange = self._exchange or self._begin(leg.local(wanted).address, wanted)
+            for leg in self._legs(wanted):
+                await leg.prepare(Wanted(wanted, self._own_certificate(), restart=restart))
+                self._place(leg, places)
+            exchange = self._exchange or self._begin(self._leg.local(wanted).address, wanted)
             exchange.policy = _policy(wanted)
             local = [self._described(index, place, wanted) for index, place in enumerate(places)]
             try:
@@ -144,20 +150,26 @@ class InProcessSession:
         description = parse(offer)
         async with self._turn:
             self._alive()
-            leg = self._leg
-            view = self._audio_of(description)
-            await leg.prepare(Wanted(wanted, self._own_certificate(), view))
-            leg.codecs = tuple(offered_codecs(wanted))
-            bundled = view is not None and any(view.index in members for members in bundles(description))
-            local = [self._described(index, place, wanted, bundled) for index, place in enumerate(self._places)]
-            if leg not in self._places:
-                local.append(leg.local(wanted, bundle=bundled))
-            exchange = self._exchange or self._begin(leg.local(wanted).address, wanted)
+            places = list(self._places)
+            local = [self._described(index, None, wanted) for index in range(len(places))]
+            for leg in self._legs(wanted):
+                view = self._view_of(description, leg)
+                if view is None:
+                    continue
+                await leg.prepare(Wanted(wanted, self._own_certificate(), view))
+                # RFC 8843: of a bundle, the sound alone is ours; what is carried has a way of its own.
+                bundled = leg is self._leg and any(view.index in members for members in bundles(description))
+                stream = leg.local(wanted, bundle=bundled)
+                if leg in places:
+                    local[places.index(leg)] = stream
+                else:
+                    places.append(leg)
+                    local.append(stream)
+            address = next((stream.address for stream in local if stream.port), "0.0.0.0")
             # A copy: when media cannot start as agreed, what was in force remains.
-            exchange = exchange.fork()
+            exchange = (self._exchange or self._begin(address, wanted)).fork()
             exchange.policy = _policy(wanted)
             written, streams = exchange.answer(description, local)
-            places = [*self._places, *([leg] if leg not in self._places else [])]
             await self._agree(
                 exchange,
                 wanted,
@@ -182,42 +194,83 @@ class InProcessSession:
     def _begin(self, address: str, preferences: MediaPreferences) -> OfferAnswer:
         return OfferAnswer(Origin.of(self._session_id, address), _policy(preferences))
 
-    def _described(
-        self, index: int, place: Leg | None, preferences: MediaPreferences, bundled: bool = False
-    ) -> LocalStream:
+    def _legs(self, preferences: MediaPreferences) -> list[Leg]:
+        """What the preferences want, the sound first, with the codecs that they want."""
+        self._leg.codecs = tuple(offered_codecs(preferences))
+        legs: list[Leg] = [self._leg]
+        for wanted in preferences.carried:
+            leg = self._carried.setdefault(wanted.kind, CarriedLeg(wanted.kind))
+            leg.codecs = carried_codecs(wanted.codecs)
+            if leg not in legs:
+                legs.append(leg)
+        return legs
+
+    def _place(self, leg: Leg, places: list[Leg | None]) -> None:
+        """Give a leg an m-line if it has none: that of a removed stream of its kind (RFC 3264 8.1), or a new one."""
+        if leg in places:
+            return
+        for index, place in enumerate(places):
+            if place is None and self._described(index, None, self._preferences).kind == leg.kind:
+                places[index] = leg
+                return
+        places.append(leg)
+
+    def _described(self, index: int, place: Leg | None, preferences: MediaPreferences) -> LocalStream:
         """Our stream of an m-line: a leg's, or none (port 0)."""
-        if place is not None:
-            return place.local(preferences, bundle=bundled)
+        if place is not None and (place is self._leg or place.kind in {wanted.kind for wanted in preferences.carried}):
+            return place.local(preferences)
         part = self._exchange.local.media[index] if self._exchange is not None and self._exchange.local else None
         kind, protocol = ("audio", "") if part is None else (part.kind, part.protocol)
         return LocalStream(kind, 0, "0.0.0.0", protocol=protocol)
 
-    def _audio_of(self, description: SessionDescription) -> MediaView | None:
-        """The stream of sound in their offer that will be ours: the one in its place, or the first."""
-        offered = [view for view in views(description) if view.media.kind.lower() == "audio" and not view.disabled]
+    def _view_of(self, description: SessionDescription, leg: Leg) -> MediaView | None:
+        """The stream in their offer that will be this leg's: the one in its place, or the first of its kind."""
+        offered = [view for view in views(description) if view.media.kind.lower() == leg.kind and not view.disabled]
         for view in offered:
-            if view.index < len(self._places) and self._places[view.index] is self._leg:
+            if view.index < len(self._places) and self._places[view.index] is leg:
                 return view
         return offered[0] if offered else None
 
     async def _agree(self, exchange: OfferAnswer, preferences: MediaPreferences, places: list[Leg | None]) -> None:
         """Let media run as agreed; when it cannot, MediaError is raised and what was in force remains."""
+        agreements = [
+            (place, agreed) for agreed, place in zip(exchange.streams, places, strict=False) if place is not None
+        ]
         leg = self._leg
-        agreed = next((agreed for agreed, place in zip(exchange.streams, places, strict=False) if place is leg), None)
+        agreed = next((agreed for place, agreed in agreements if place is leg), None)
+        slow: list[tuple[Leg, Agreed]] = []
         if agreed is None or not agreed.active:
             self._in_force(exchange, preferences, places, agreed)
             leg.stop()
-            return
-        terms = leg.terms(agreed, preferences)
-        slow = agreed.protection == "dtls" or agreed.ice is not None
-        if not slow:
-            await leg.agree(agreed)
-        self._in_force(exchange, preferences, places, agreed)
-        leg.use(agreed, terms, preferences, self._now())
-        if not slow:
-            leg.flow()
-        elif agreed.dtls_role != "holdconn":
-            self._start(agreed)
+        else:
+            terms = leg.terms(agreed, preferences)
+            if not _is_slow(agreed):
+                await leg.agree(agreed)
+            self._in_force(exchange, preferences, places, agreed)
+            leg.use(agreed, terms, preferences, self._now())
+            if not _is_slow(agreed):
+                leg.flow()
+            else:
+                slow.append((leg, agreed))
+        await self._agree_on_carried(agreements, slow)
+        slow = [(place, agreed) for place, agreed in slow if agreed.dtls_role != "holdconn"]
+        if slow:
+            self._start(slow)
+
+    async def _agree_on_carried(self, agreements: list[tuple[Leg, Agreed]], slow: list[tuple[Leg, Agreed]]) -> None:
+        """What is not the sound; when it cannot be, the call goes on without."""
+        found: dict[Leg, Agreed] = dict(agreements)
+        for leg in self._carried.values():
+            agreed = leg.agreed = found.get(leg)
+            if agreed is None or not agreed.active:
+                continue
+            if _is_slow(agreed):
+                slow.append((leg, agreed))
+                continue
+            try:
+                await leg.agree(agreed)
+            except MediaError as error:
+                self._note("stream", f"{leg.kind}: {error}")
 
     def _in_force(
         self,
@@ -231,24 +284,34 @@ class InProcessSession:
         self._leg.agreed = agreed
         self._note_agreement(before, agreed)
 
-    def _start(self, agreed: Agreed) -> None:
-        """Start the transport beside: it takes until the other side has our description, and some round trips."""
-        before, leg = self._starting, self._leg
+    def _start(self, agreements: list[tuple[Leg, Agreed]]) -> None:
+        """Start transports beside: it takes until the other side has our description, and some round trips."""
+        before = self._starting
 
         async def start() -> None:
             if before is not None and not before.done():
                 # The same transport is not started twice at once.
                 await asyncio.wait([before])
-            try:
-                await leg.agree(agreed)
-            except MediaError as error:
-                if not self._over and leg.agreed is agreed:
-                    self._failed(error)
-                return
-            if not self._over and leg.agreed is agreed:
-                leg.flow()
+            await asyncio.gather(*(self._come_up(leg, agreed) for leg, agreed in agreements))
 
         self._starting = asyncio.ensure_future(start())
+
+    async def _come_up(self, leg: Leg, agreed: Agreed) -> None:
+        error: MediaError | None = None
+        try:
+            await leg.agree(agreed)
+        except MediaError as raised:
+            error = raised
+        if self._over or leg.agreed is not agreed:
+            # Another agreement has taken its place.
+            return
+        if leg is not self._leg:
+            if error is not None:
+                self._note("stream", f"{leg.kind}: {error}")
+        elif error is not None:
+            self._failed(error)
+        else:
+            self._leg.flow()
 
     async def started(self) -> None:
         """Wait until packets may flow, or until it is known that they will not; `on_failure` has been told then."""
@@ -328,9 +391,15 @@ class InProcessSession:
         # Nothing is awaited: whoever is cancelled here has closed all the same.
         if self._starting is not None:
             self._starting.cancel()
-        self._leg.close()
+        for leg in (self._leg, *self._carried.values()):
+            leg.close()
         self.audio.playout.flush()
         self._closed(self)
+
+
+def _is_slow(agreed: Agreed) -> bool:
+    """Whether it takes round trips until packets may flow."""
+    return agreed.protection == "dtls" or agreed.ice is not None
 
 
 def _policy(preferences: MediaPreferences) -> Policy:
