@@ -7,12 +7,13 @@ timers are empty. No dialog is ever left open at the far end.
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringback.errors import LocalError
+from ringback.errors import LocalError, ParseError
 from ringback.sip.session import Session
 from ringback.sip.session_events import CoreEvent, DescriptionReceived, Ended, Established, Offered, Referred, Reoffered
 from ringback.sip.session_kinds import ENDED, ESTABLISHED
@@ -178,3 +179,85 @@ def test_seeds(seed: int) -> None:
         for _ in range(chance.randrange(14))
     ]
     play(seed, steps, forked=seed % 3 == 0)
+
+
+# what nobody should send ---------------------------------------------------------------------------------------------
+
+
+def mangled(data: bytes, chance: random.Random) -> bytes:
+    """The message with something wrong: octets, lines, tags, methods; a request mostly is another one than before."""
+    if not data.startswith(b"SIP/") and chance.random() < 0.8:
+        number = chance.randrange(1 << 30)
+        data = data.replace(b";branch=z9hG4bK", b";branch=z9hG4bK%d" % number, 1)
+        data = re.sub(rb"CSeq: \d+", b"CSeq: %d" % (number if chance.random() < 0.5 else number % 9), data)
+    kind = chance.randrange(7)
+    if kind == 0:
+        place = chance.randrange(len(data))
+        return data[:place] + bytes((chance.randrange(256),)) + data[place + chance.randrange(3) :]
+    lines = data.split(b"\r\n")
+    place = chance.randrange(len(lines))
+    if kind == 1:
+        del lines[place]
+    elif kind == 2:
+        lines.insert(place, lines[chance.randrange(len(lines))])
+    elif kind == 3:
+        name = lines[place].partition(b":")[0]
+        lines[place] = name + chance.choice([b":", b': "', b": <", b": ;tag=", b": 0 x", b": 99999999999", b": \0\xff"])
+    elif kind == 4:
+        return data.replace(b";tag=", chance.choice([b";tag=x", b";gat=", b";tag"]), 1)
+    elif kind == 5:
+        extra = [
+            b"Require: 100rel",
+            b"RSeq: 1",
+            b"Replaces: a;to-tag=b;from-tag=c",
+            b"Session-Expires: 1",
+            b"Expires: 1",
+        ]
+        extra += [b"Refer-To: <sip:a@b>", b"RAck: 1 1 INVITE", b"Event: refer", b"Subscription-State: active"]
+        lines.insert(max(place, 1), chance.choice(extra))
+    else:
+        methods = [b"INVITE", b"UPDATE", b"PRACK", b"REFER", b"NOTIFY", b"INFO", b"SUBSCRIBE", b"BYE", b"ACK", b"X"]
+        method = chance.choice(methods[: 10 if chance.random() < 0.2 else 7])
+        return data.replace(lines[0].partition(b" ")[0], method)
+    return b"\r\n".join(lines)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_nothing_that_comes_raises_anything(seed: int) -> None:
+    """Besides each message of a random call come others like it that are broken."""
+    chance = random.Random(seed)
+    net = Net()
+    agents = [Agent(net, name, reliable="supported", session_expires=90) for name in ("alice", "bob")]
+    players = [Player(agent, chance, 0.8) for agent in agents]
+    send = net.send
+
+    def also(sender, data, flow, key) -> None:  # type: ignore[no-untyped-def]
+        try:
+            send(sender, data, flow, key)
+        except ParseError:
+            # The answer to something of which not even the headers could be read.
+            return
+        receiver = net.nodes.get(flow.host)
+        if receiver is not None:
+            back = sender.flow(receiver)
+            back.host, back.local = sender.host, receiver.local("UDP")
+            for _ in range(3):
+                receiver.stack.receive(mangled(data, chance), back, net.now)
+
+    net.send = also  # type: ignore[method-assign]
+    players[0].sessions.append(agents[0].call(agents[1]))
+    for _ in range(12):
+        net.run(chance.choice([0.0, 0.3, 2.0, 50.0]))
+        chance.choice(players).do(chance.choice(COMMANDS))
+    net.send = send  # type: ignore[method-assign]
+    for player in players:
+        player.do("hang_up")
+    net.run(700.0)
+    left = [line for agent in agents for line in agent.at_rest()]
+    # Calls that were mangled into being may still ring: nobody has answered them.
+    for agent in agents:
+        for session in list(agent.core.tu.sessions):
+            session.hang_up(net.now)  # type: ignore[attr-defined]
+    net.run(700.0)
+    left = [line for agent in agents for line in agent.at_rest()]
+    assert not left, "\n".join(left)

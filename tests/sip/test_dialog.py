@@ -94,8 +94,7 @@ def test_a_response_that_breaks_the_rules_makes_one_all_the_same() -> None:
 
 
 def test_peers_of_rfc_2543_have_no_tag() -> None:
-    """12.1.1 and 12.1.2: "a UA MUST be prepared to receive" one without a tag, "the tag is considered to have a value of
-    null"."""
+    """12.1.2: "A UAC MUST be prepared to receive a response without a tag in the To field"; 12.1.1 the like of From."""
     request = invite()
     assert dialog_from_response(request, answer(request, 200, tag="")).remote_tag == ""
     request.replace("From", "<sip:alice@a.example>")

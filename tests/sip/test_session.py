@@ -9,6 +9,7 @@ from ringback.sip.cause import Cause
 from ringback.sip.session import MOST_RESENT, MOST_STEPS, Session
 from ringback.sip.session_events import Closed, Completed, Ended, InfoReceived, Locate, Requested
 from tests.sip.agents import ANSWER, OFFER, OTHER, Agent, Net, Peer, ended, established, pair, settle
+from tests.sip.session_table import EVENTS, STATES, result, rows
 
 
 def in_call(**settings: object) -> tuple[Net, Agent, Peer, Session, Callable[..., None]]:
@@ -158,6 +159,21 @@ def test_a_stranger_ends_nothing() -> None:
     stranger.request("CANCEL", alice, to=f"<{alice.uri}>")
     assert stranger.statuses() == [481]
     assert (session.state, alice.names()) == ("established", [])
+
+
+# every state and event -----------------------------------------------------------------------------------------------
+
+
+def test_the_table_has_every_state_and_event() -> None:
+    assert sorted((state, event) for state, event, _ in rows()) == sorted(
+        (state, event) for state in STATES for event in EVENTS
+    )
+
+
+@pytest.mark.parametrize(("state", "event", "expected"), rows())
+def test_every_state_and_event(state: str, event: str, expected: str) -> None:
+    """`session_table`; whatever happens, hanging up and waiting leaves nothing behind."""
+    assert result(state, event).rstrip() == expected
 
 
 # requests within -----------------------------------------------------------------------------------------------------

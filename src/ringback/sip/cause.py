@@ -121,7 +121,7 @@ def contacts_by_preference(response: Response) -> list[str]:
 
 
 def _thousandths(text: str | None) -> int:
-    # "If not present, the default is 1.0" by common reading of 20.10.
+    # 20.10: "The "q" parameter indicates a relative preference"; without one a contact is taken for the best.
     if text is None or not text[:1].isdigit():
         return 1000
     whole, _, decimals = text.partition(".")

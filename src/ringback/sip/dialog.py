@@ -21,7 +21,7 @@ from ringback.sip.message import Request, Response
 from ringback.sip.route import MAX_FORWARDS
 from ringback.sip.transport import Flow
 
-#: 8.1.1.5: "The value MUST be less than 2**31".
+#: 8.1.1.5: the sequence number "MUST be less than 2**31".
 LARGEST_CSEQ: Final = 2**31 - 1
 
 

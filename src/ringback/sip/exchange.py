@@ -256,7 +256,7 @@ class Exchange(Timed):
         return request, branch
 
     def send_again(self) -> None:
-        """Send an ACK once more, as it was (13.2.2.4: "for each 2xx … that it receives")."""
+        """Send an ACK once more, as it was: there is one "for each 2xx received" (13.2.2.4)."""
         if self.flow is not None and self.data:
             self._tu.layer.send_aside(self.data, self.flow)
 
@@ -379,8 +379,9 @@ class Exchange(Timed):
         request.remove("proxy-authorization")
         for name, value in answer.fields:
             request.append(name, value)
-        # "When a UAC resubmits a request with its credentials after receiving a 401 or 407 response, it MUST increment
-        # the CSeq header field value as it would normally when sending an updated request."
+        # "When a UAC resubmits a request with its credentials after receiving a 401 (Unauthorized) or 407 (Proxy
+        # Authentication Required) response, it MUST increment the CSeq header field value as it would normally when
+        # sending an updated request."
         number = request.cseq.number + 1 if self.dialog is None else self.dialog.next_cseq()
         request.replace("CSeq", f"{number} {request.method}")
         self._send_current(now)

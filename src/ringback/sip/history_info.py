@@ -1,8 +1,7 @@
 """History-Info (RFC 7044): the way that a request has taken from target to target, and why.
 
-A user agent reads it in what it receives, and writes it when it calls on behalf of a request that was redirected or
-transferred: "A UAC MUST add an hi-entry for the Request-URI" and, when it follows a 3xx, the reason to the entry before
-and a new entry for the contact.
+A user agent reads it in what it receives, and writes it when it follows a 3xx: an entry for what it called at first,
+the reason in that, and an entry for the contact.
 """
 
 from __future__ import annotations

@@ -9,8 +9,9 @@
     Remote   we answer         Idle, complete
              we refuse         Idle
 
-"The UAC/UAS MUST NOT send a new offer until the first has been answered" in either direction (RFC 3264 section 4). All
-else is out of turn, and the methods say so by False.
+RFC 3264 section 4: an agent "MUST NOT generate a new offer if it has received an offer which it has not yet answered or
+rejected", nor "if it has generated a prior offer for which it has not yet received an answer or a rejection". All that
+is out of turn, and the methods say so by False.
 """
 
 from __future__ import annotations

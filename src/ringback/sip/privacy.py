@@ -15,7 +15,8 @@ from ringback.sip.headers import NameAddr
 from ringback.sip.message import Headers, Message
 from ringback.sip.profile import Profile
 
-#: RFC 3323 4.1.1.3: "The user agent … SHOULD … use a display name of "Anonymous"", and "anonymous.invalid" as the host.
+#: RFC 3323 4.1.1.1: "It is RECOMMENDED that user agents seeking anonymity use a display-name of "Anonymous""; 4.1.1.3:
+#: "the hostname value 'anonymous.invalid' SHOULD be used for anonymous URIs".
 ANONYMOUS: Final = '"Anonymous" <sip:anonymous@anonymous.invalid>'
 
 

@@ -43,7 +43,7 @@ ASKED: Final = "asked"
 ACTIVE: Final = "active"
 DONE: Final = "done"
 
-#: Seconds that a REFER may wait for the user: "a UA … MUST … respond to it" before its client gives up (2.4.2).
+#: Seconds that a REFER may wait for the user, whose approval is asked for (2.4.2): its client gives up after 32.
 ANSWER_WITHIN: Final = 20.0
 #: Seconds of the subscription when nothing else is said; a call that rings longer is rare.
 SUBSCRIPTION: Final = 180
@@ -87,11 +87,11 @@ class Referral(Timed):
         self.dialog: Dialog = dialog
         self.session: Session | None = session
         self.state: str = ASKED
-        # RFC 4488 section 4: "a Refer-Sub header field … set to 'false' specifies that a REFER-Issuer requests that the
-        # REFER-Recipient doesn't establish an implicit subscription".
+        # RFC 4488 section 4: with Refer-Sub "set to "false"" its sender asks that there be no implicit subscription.
         self.subscribed: bool = (request.header("refer-sub") or "true").partition(";")[0].strip().lower() != "false"
         self._tag: str = dialog.local_tag
-        #: RFC 3515 2.4.6: "the id parameter … [is] the sequence number from the CSeq header field value of the REFER".
+        #: RFC 3515 2.4.6: the id in Event is "the sequence number (the number from the CSeq header field value) of the
+        #: REFER this NOTIFY is associated with".
         self._identity: int = request.cseq.number
         self._timers: Alarms = Alarms(self)
         self._notify: Exchange | None = None
@@ -123,7 +123,7 @@ class Referral(Timed):
         self.state = ACTIVE
         self._respond(202, headers, now)
         self._timers.set(_EXPIRED, float(SUBSCRIPTION), now, self._tu.layer.timers)
-        # 2.4.4: "the agent processing the REFER … MUST … [send] an initial NOTIFY" at once.
+        # 2.4.4: "The creation of a subscription as defined by [2] always results in an immediate NOTIFY."
         self._tell(now)
 
     def reject(self, status: int, now: float) -> None:
@@ -142,8 +142,8 @@ class Referral(Timed):
         self._status = status
         self._reason = reason or reason_phrase(status)
         if status >= 200:
-            # "Each NOTIFY containing a Subscription-State header field value of 'terminated' … [has] a reason of
-            # 'noresource'" when the reference has been resolved (2.4.7).
+            # 2.4.7: "The final NOTIFY sent in response to a REFER MUST indicate the subscription has been "terminated"
+            # with a reason of "noresource"."
             self._end = "noresource"
         self._tell(now)
 
@@ -166,7 +166,7 @@ class Referral(Timed):
             return
         self._notify = None
         if status >= 300 and status != 500 and status != 503:
-            # RFC 6665 4.2.2: "If the NOTIFY request fails … the notifier MUST remove the corresponding subscription".
+            # RFC 6665 4.2.2: after such a response "the notifier MUST remove the corresponding subscription".
             self._done()
         elif self._next:
             self._tell(now)
@@ -232,7 +232,8 @@ class Watch:
 
 
 def read_refer_to(request: Request) -> str:
-    """The URI of Refer-To. Raises ParseError: "A REFER request implicitly … MUST contain exactly one" (2.1)."""
+    """The URI of Refer-To. Raises ParseError: "A REFER request MUST contain exactly one Refer-To header field value"
+    (2.4.1)."""
     values = request.split("refer-to")
     if len(values) != 1:
         raise ParseError(f"{len(values)} Refer-To where one is needed")

@@ -83,7 +83,8 @@ class ReliableSender:
         self._interval: float = T1
 
     def next_rseq(self) -> int:
-        """The number for the next response: the first "uniformly chosen between 1 and 2**31 - 1", then one more."""
+        """The number for the next response: the first "MUST be between 1 and 2**31 - 1", each other "greater by exactly
+        one" (section 3)."""
         return self.rseq + 1 if self.rseq else max(1, self._first % (2**31 - 1))
 
     def sent(self, rseq: int, data: bytes, described: bool) -> float:
@@ -112,7 +113,8 @@ class ReliableSender:
         return True
 
     def stop(self) -> None:
-        """A final response was sent: "retransmissions of the reliable provisional responses … cease"."""
+        """A final response was sent: the UAS "SHOULD NOT continue to retransmit the unacknowledged reliable provisional
+        responses"."""
         self.current = b""
         self.described = False
         self.waiting = []

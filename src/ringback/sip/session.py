@@ -59,6 +59,7 @@ from ringback.sip.session_kinds import (
     INCOMING,
     INVITE_EXPIRES,
     NO_ACK,
+    OFFERED,
     P_ACK,
     P_BYE,
     P_OTHER,
@@ -231,10 +232,15 @@ class Session(Answerer):
         self, method: str, now: float, headers: Headers | None = None, body: bytes = b"", content_type: str = ""
     ) -> Exchange:
         """Send any other request within the dialog; its end is told by `Completed`. Raises LocalError without one."""
-        dialog = self.dialog
-        if dialog is None or self.is_over:
-            raise LocalError(f"no dialog to send {method} in")
+        dialog = self.usable_dialog(method)
         return self.exchange(method, dialog, P_OTHER, now, headers or [], body, content_type)
+
+    def usable_dialog(self, method: str) -> Dialog:
+        """The dialog for a request of ours. Raises LocalError when there is none that the peer knows of."""
+        dialog = self.dialog
+        if dialog is None or self.is_over or self.state == OFFERED:
+            raise LocalError(f"no dialog to send {method} in")
+        return dialog
 
     def info(self, now: float, content_type: str, body: bytes, package: str = "") -> Exchange:
         """Send an INFO; `package` is its Info-Package (RFC 6086), "" for one without (RFC 2976)."""
@@ -369,8 +375,8 @@ class Session(Answerer):
         complete = self.negotiation.complete
         self.negotiation.refused()
         if not complete and not self.is_over:
-            # 13.2.1: "If the initial offer is in the first reliable non-failure message from the UAS back to the UAC,
-            # the answer MUST be in the acknowledgement for that message". Without one there is no session.
+            # 13.2.1: "If the initial offer is in the first reliable non-failure message from the UAS back to UAC, the
+            # answer MUST be in the acknowledgement for that message". Without one there is no session.
             self.leave(Cause(400, "the ACK holds no answer", REMOTE), now)
 
     def forget_success(self) -> None:

@@ -204,7 +204,7 @@ class Changes:
             ack = exchange.acks.get(response.to_tag)
             dialog = exchange.dialog
             if ack is not None:
-                # 13.2.2.4: the ACK is sent "for each 2xx response that is received", again and again the same.
+                # 13.2.2.4: there is an ACK "for each 2xx received from the transaction layer", always the same.
                 ack.send_again()
             elif own is not None and mine:
                 self._accepted(session, own, exchange, response, now)
@@ -505,8 +505,8 @@ class Changes:
         server = question.server
         request = question.request
         if server is None or request is None:
-            # 13.2.2.4: "if the offer in the 2xx response is not acceptable, the UAC MUST generate a valid answer in the
-            # ACK and then send a BYE immediately". A description of no kind is not made up here.
+            # 13.2.2.4: "If the offer in the 2xx response is not acceptable, the UAC core MUST generate a valid answer
+            # in the ACK and then send a BYE immediately." A description is not made up here: the ACK goes without.
             session.leave(Cause(status, text or reason_phrase(status), LOCAL), now)
             return True
         self._take(session)

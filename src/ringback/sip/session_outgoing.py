@@ -271,8 +271,8 @@ class OutgoingSession(Session):
             if rack:
                 negotiation.answered(body)
             else:
-                # 13.2.1: it "MUST … be placed in every provisional response … up to and including" the 2xx: not yet the
-                # answer, but good enough to hear by.
+                # 13.2.1: "That same exact answer MAY also be placed in any provisional responses sent prior to the
+                # answer." Good enough to hear by; where the 2xx says otherwise, as it must not, that counts.
                 early.preview = body
             self.tu.tell(DescriptionReceived(self, body, ANSWER, True, dialog))
         elif body and rack and negotiation.state == IDLE and not negotiation.complete:
@@ -341,9 +341,10 @@ class OutgoingSession(Session):
         self.timer.accepted(response)
         self.arm(now)
         self.note(now, "established", f"{response.status} {response.reason}")
-        if self.referral is not None:
-            self.referral.progress(response.status, response.reason, now)
         self._settle(exchange, early, description_of(response), now)
+        if self.referral is not None:
+            # Nothing, when it is over already and that was told.
+            self.referral.progress(response.status, response.reason, now)
 
     def _settle(self, exchange: Exchange, early: Early, body: bytes, now: float) -> None:
         """What the 2xx describes, and its ACK."""
@@ -433,7 +434,8 @@ class OutgoingSession(Session):
         self._send(cseq, history, now)
 
     def _add_targets(self, response: Response) -> None:
-        """8.1.3.4: "any URI MUST NOT be added more than once to the target set", and SIPS stays SIPS."""
+        """8.1.3.4: "a client processing 3xx class responses MUST NOT add any given URI to the target set more than
+        once", and SIPS stays SIPS."""
         for text in contacts_by_preference(response):
             try:
                 uri = parse_uri(text)
@@ -443,8 +445,8 @@ class OutgoingSession(Session):
             if not uri.is_sip or target in self._tried or len(self._tried) > MOST_TARGETS:
                 continue
             if self._original.scheme == "sips" and uri.scheme != "sips":
-                # "If the original request was for a SIPS URI, the client MAY choose to recurse to a non-SIPS URI, but
-                # SHOULD inform the user": nobody is asked here.
+                # "If the original request had a SIPS URI in the Request-URI, the client MAY choose to recurse to a
+                # non-SIPS URI, but SHOULD inform the user of the redirection to an insecure URI": nobody is asked here.
                 continue
             self._tried.append(target)
             self._left.append(target)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ringback.errors import LocalError
 from ringback.sip.dialog import Dialog
 from ringback.sip.exchange import Exchange
 from ringback.sip.message import Request, Response
@@ -64,9 +63,7 @@ class Referrals:
         now: float,
     ) -> Exchange:
         """See `Session.refer`."""
-        dialog = session.dialog
-        if dialog is None or session.is_over:
-            raise LocalError("no dialog to send REFER in")
+        dialog = session.usable_dialog("REFER")
         if replaces is not None:
             other = replaces.dialog
             target = refer_to or (other.remote_target if other is not None else "")

@@ -96,7 +96,7 @@ def refusal_in_dialog(
         return 500, []
     missing = unsupported(tu, request, profile)
     if missing:
-        # "it MUST respond with a 420 (Bad Extension) response", with those in Unsupported.
+        # "it MUST respond by generating a response with status code 420 (Bad Extension)", with those in Unsupported.
         return 420, [("Unsupported", ", ".join(missing))]
     return refusal_of_body(request, tu.accept) if request.method in DESCRIBED else None
 
