@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -162,6 +163,26 @@ class TestDisorder:
         assert numbers(found) == list(range(100))
         assert (buffer.duplicated, buffer.late, buffer.lost) == (60, 0, 0)
 
+    def test_the_same_timestamp_under_another_number_is_a_duplicate(self) -> None:
+        buffer = JitterBuffer(RATE)
+        talker = Talker()
+        assert buffer.put(talker.packet(0), 0.0)
+        again = talker.packet(0)
+        again.sequence = again.sequence + 1 & 0xFFFF
+        assert not buffer.put(again, 0.001)
+        assert (len(buffer), buffer.duplicated) == (1, 1)
+
+    def test_a_duplicate_of_what_came_behind_an_event(self) -> None:
+        buffer = JitterBuffer(RATE)
+        talker = Talker()
+        for number in range(4):
+            buffer.put(talker.packet(number), number * TICK, sound=number != 2)
+        # The event has the number of a packet, but takes no time from the sound here.
+        play(buffer, [], 0.2, start=0.06)
+        for number in (1, 2, 3):
+            buffer.put(talker.packet(number), 0.3)
+        assert (buffer.duplicated, buffer.late, buffer.lost) == (3, 0, 0)
+
     def test_a_late_packet_is_late_and_not_lost(self) -> None:
         arrivals = regular(Talker(), 300)
         at, packet = arrivals[250]
@@ -255,6 +276,25 @@ class TestDrift:
         assert changes <= steps + 2
         assert changes >= steps - 4
         assert buffer.late == buffer.lost == 0
+
+    def test_steps_in_loud_sound_are_apart(self) -> None:
+        # Twenty packets come at once, which is 0.4 s too many.
+        talker = Talker()
+        arrivals = [(max(at, 1.2) if at > 0.8 else at, packet) for at, packet in regular(talker, 1500)]
+        buffer = JitterBuffer(RATE)
+        dropped, inserted = [], []
+        for tick in range(1500):
+            now = 0.007 + tick * TICK
+            while arrivals and arrivals[0][0] <= now:
+                buffer.put(arrivals.pop(0)[1], now)
+            piece = buffer.pop(now)
+            if buffer.skipped is not None:
+                dropped.append(now)
+            if isinstance(piece, Lost) and piece.inserted:
+                inserted.append(now)
+        assert len(dropped) >= 5
+        assert all(later - earlier >= 0.2 - 1e-9 for earlier, later in pairwise(dropped))
+        assert all(later - earlier >= 0.06 - 1e-9 for earlier, later in pairwise(inserted))
 
     def test_a_frame_that_is_left_out_can_be_had(self) -> None:
         buffer = JitterBuffer(RATE)
@@ -419,6 +459,13 @@ class TestOtherPackets:
 
 
 class TestNewTimelines:
+    def test_what_waits_of_the_old_one_is_counted(self) -> None:
+        buffer = JitterBuffer(RATE)
+        for number in range(3):
+            buffer.put(Talker(ssrc=1).packet(number), 0.0)
+        buffer.put(Talker(ssrc=2).packet(0), 0.01)
+        assert (len(buffer), buffer.discarded, buffer.resynchronised) == (1, 3, 1)
+
     def test_another_source(self) -> None:
         old, new = Talker(ssrc=1), Talker(ssrc=2, sequence=7, timestamp=99)
         arrivals = regular(old, 100) + [(at + 2.0, packet) for at, packet in regular(new, 100)]

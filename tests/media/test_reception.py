@@ -202,6 +202,12 @@ class TestChangesOfTheSource:
     old = Talker(ssrc=A)
     new = Talker(ssrc=B, sequence=100, timestamp=5)
 
+    def test_numbers_that_cannot_be_are_refused_and_counted(self) -> None:
+        reception = Reception(RATE)
+        taken = [reception.accept(Packet(0, number, 0, A, b"xy"), 0.0) for number in (1, 30000, 2, 20000)]
+        assert taken == [True, False, True, False]
+        assert (reception.received, reception.refused, reception.octets) == (2, 2, 4)
+
     def test_after_a_silence_the_new_one_is_followed_at_once(self) -> None:
         reception = Reception(RATE)
         assert len(accepted(reception, packets(self.old, 0, 50))) == 50

@@ -72,6 +72,19 @@ class TestLoss:
         assert call.steps[0][1].change == "PCMU to opus"
         assert call.steps[0][1].expected_loss == 8
 
+    def test_the_encoder_is_not_told_of_more_than_fec_can_mend(self) -> None:
+        call = Call(OPUS)
+        call.run(10, 0.45)
+        assert call.steps[0][1].expected_loss == 30
+        assert call.steps[0][1].reason == "loss 45.0 % for 6 s"
+
+    def test_the_figures_are_those_of_the_trouble_that_lasts(self) -> None:
+        call = Call(PCMU)
+        assert call.run(4, 0.5) == []
+        assert call.run(4, 0.0) == []
+        assert call.run(8, 0.1) == ["7: codec"]
+        assert call.steps[0][1].reason == "loss 10.0 % for 6 s"
+
     def test_with_fec_the_same_loss_is_bearable(self) -> None:
         call = Call(PCMU)
         assert call.run(300, 0.08) == ["7: codec"]

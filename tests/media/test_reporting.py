@@ -158,6 +158,21 @@ class TestPieces:
         right.reporting.heard_again()
         assert right.reporting.gone is None
 
+    def test_after_a_goodbye_the_next_report_is_sooner(self) -> None:
+        left, right = Party(1, 11), Party(2, 22)
+        talk(left, right, 12, 0.02)
+        before = right.reporting.deadline
+        right.reporting.heard(left.reporting.goodbye(12.0, 0), 12.0, 0)
+        # One of two has left: half of the time that was left.
+        assert right.reporting.deadline - 12.0 == pytest.approx((before - 12.0) / 2)
+
+    def test_who_has_only_reported_says_goodbye_too(self) -> None:
+        party = Party(1, 11, talks=False)
+        while not party.sent:
+            party.tick(party.reporting.deadline, EPOCH)
+        packets = parse_rtcp(party.reporting.goodbye(9.0, 0)) or []
+        assert [type(packet).__name__ for packet in packets] == ["ReceiverReport", "SourceDescription", "Bye"]
+
     def test_the_goodbye_of_somebody_else(self) -> None:
         left, right = Party(1, 11), Party(2, 22)
         talk(left, right, 2, 0.02)

@@ -32,6 +32,10 @@ class TestFixedHeader:
         packet = parsed(b"\x80\x88" + PLAIN[2:])
         assert (packet.payload_type, packet.marker) == (8, True)
 
+    def test_the_highest_payload_type(self) -> None:
+        packet = parsed(b"\x80\x7f" + PLAIN[2:])
+        assert (packet.payload_type, packet.marker) == (127, False)
+
     def test_a_packet_without_payload(self) -> None:
         assert parsed(PLAIN[:12]).payload == b""
 

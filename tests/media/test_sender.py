@@ -68,6 +68,7 @@ class TestPackets:
         # The last packet is sent three times (RFC 4733 2.5.1.4): here two more in one tick.
         events += [shape(stream.event(101, b"\1\x8a\0\xa0", first=False)) for _ in range(2)]
         assert events == [(11 + tick, FRAME, tick == 0) for tick in range(7)]
+        assert (stream.packets, stream.octets) == (8, 29)
         assert shape(stream.packet(0, b"x", FRAME, 0.12)) == (18, 6 * FRAME, True)
 
     def test_sound_and_events_side_by_side(self) -> None:

@@ -84,6 +84,12 @@ class TestTraces:
         assert trace(chunks, begin=10, end=13).missing() == [10, 11, 12]
         assert len(trace(chunks, begin=0, end=65533).missing()) == 65533
 
+    def test_long_runs_are_built_in_parts(self) -> None:
+        bits = [True] * 20000 + [False] * 17000
+        block = RunLengths.of(LOSS_RLE, 7, 0, bits)
+        assert block.chunks == run(True, 16383) + run(True, 3617) + run(False, 16383) + run(False, 617)
+        assert block.missing() == list(range(20000, 37000))
+
     def test_a_run_and_a_vector_are_built(self) -> None:
         block = RunLengths.of(LOSS_RLE, 7, BEGIN, [True] * 21 + [False, True, False] + [True] * 21)
         assert block.chunks == run(True, 21) + vector("0101 1111 1111 111") + vector("1111 1111 1000 000") + bytes(2)
@@ -158,6 +164,10 @@ class TestBlocks:
     def test_ratings_beyond_their_range_are_ignored(self, r_factor: int, mos: int) -> None:
         (block,) = read(VoipMetrics(7, r_factor=r_factor, external_r=r_factor, mos_lq=mos, mos_cq=mos).encode())
         assert block == VoipMetrics(7)
+
+    def test_ratings_at_the_ends_of_their_range(self) -> None:
+        for block in (VoipMetrics(7, r_factor=100, mos_lq=50, mos_cq=10), VoipMetrics(7, r_factor=0)):
+            assert read(block.encode()) == (block,)
 
     def test_a_block_of_another_type(self) -> None:
         block = OtherBlock(99, 5, b"abcdefgh")
