@@ -1,4 +1,4 @@
-"""Command line: ``python -m bench [--rows 1,3,4,5] [--rounds N] [--quick] [--out build/bench]``."""
+"""Command line: ``python -m bench [--rows 1,3,4,5,13,14,15] [--rounds N] [--quick] [--out build/bench]``."""
 
 from __future__ import annotations
 
@@ -6,20 +6,31 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from bench import report, row_calls, row_memory, row_parse, row_register
+from bench import (
+    report,
+    row_agent_calls,
+    row_agent_lateness,
+    row_agent_media,
+    row_calls,
+    row_memory,
+    row_parse,
+    row_register,
+)
 from bench.figures import Figure
 from bench.options import Options
 from bench.process import BenchError
 from bench.systems import Kamailio, Ringback, System
 
-ROWS = (1, 3, 4, 5)
+N = TypeVar("N", int, float)
+ROWS = (1, 3, 4, 5, 13, 14, 15)
 
 
 def parse(arguments: Sequence[str] | None) -> Options:
     """The options of the command line; --quick fills in what was not given."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Ringback and real peers, side by side.")
-    parser.add_argument("--rows", default=",".join(map(str, ROWS)), help="rows of the table, by number: 1,3,4,5")
+    parser.add_argument("--rows", default=",".join(map(str, ROWS)), help="rows of the table, by number")
     parser.add_argument("--rounds", type=int, help="rounds of each system (5)")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="where the report and the logs go")
     parser.add_argument("--side", choices=("both", "ours", "peer"), default="both", help="measure only one of the two")
@@ -33,6 +44,11 @@ def parse(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--latency-seconds", type=int, help="seconds of each latency measurement (15), 0: none")
     parser.add_argument("--bindings", type=int, help="bindings in memory (1000000)")
     parser.add_argument("--parses", type=int, help="messages parsed a round (20000)")
+    parser.add_argument("--agent-calls", type=int, help="calls of user agents without media a round (3000)")
+    parser.add_argument("--agent-rate", type=int, help="the same a second (150)")
+    parser.add_argument("--talks", type=int, help="calls with media at a time (10)")
+    parser.add_argument("--talk-seconds", type=float, help="seconds of each round of them (10)")
+    parser.add_argument("--crowd", type=int, help="calls in one process whose beat is watched (100)")
     parser.add_argument("--pure", action="store_true", help="our side interpreted, without its compiled modules")
     parser.add_argument("--quick", action="store_true", help="1 round and little work: a look, not a measurement")
     given = parser.parse_args(arguments)
@@ -40,7 +56,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
     if unknown := set(rows) - set(ROWS):
         parser.error(f"no such rows: {sorted(unknown)}; there are {ROWS}")
 
-    def size(value: int | None, full: int, quick: int) -> int:
+    def size(value: N | None, full: N, quick: N) -> N:
         return value if value is not None else quick if given.quick else full
 
     return Options(
@@ -58,6 +74,11 @@ def parse(arguments: Sequence[str] | None) -> Options:
         latency_seconds=size(given.latency_seconds, 15, 3),
         bindings=size(given.bindings, 1_000_000, 50_000),
         parses=size(given.parses, 20_000, 2_000),
+        agent_calls=size(given.agent_calls, 3000, 300),
+        agent_rate=size(given.agent_rate, 150, 100),
+        talks=size(given.talks, 10, 4),
+        talk_seconds=size(given.talk_seconds, 10.0, 3.0),
+        crowd=size(given.crowd, 100, 20),
         pure=given.pure,
     )
 
@@ -91,6 +112,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         3: ("REGISTER", lambda: row_register.run(options.sides, options, log)),
         4: ("memory of a binding", lambda: row_memory.run(options.sides, options, log)),
         5: ("parsing", lambda: row_parse.run(options.sides, options, log)),
+        13: ("calls of a user agent", lambda: row_agent_calls.run(options.sides, options, log)),
+        14: ("calls with media", lambda: row_agent_media.run(options.sides, options, log)),
+        15: ("lateness of frames", lambda: row_agent_lateness.run(options.sides, options, log)),
     }
     figures: list[Figure] = []
     problems: list[str] = []

@@ -43,7 +43,7 @@ def svg(figures: Sequence[Figure], title: str) -> str:
     for position, (figure, ratio) in enumerate(shown):
         y = TOP + ROW * position
         left, right = min(x(1), x(ratio)), max(x(1), x(ratio))
-        label = f"{figure.row}  {figure.work}" + ("" if figure.peer == "Kamailio" else f" ({figure.peer})")
+        label = f"{figure.row}  {figure.work}" + (f" ({figure.peer})" if figure.peer not in ("", "Kamailio") else "")
         parts.append(
             f'<text x="20" y="{y + 17}">{escape(_short(label))}</text>'
             f'<rect x="{left:.1f}" y="{y + 2}" width="{max(1.0, right - left):.1f}" height="{ROW - 12}" '

@@ -12,10 +12,11 @@ class Figure:
     """One comparison: the same quantity of the peer and of ours, less is better."""
 
     row: int
-    """Row of the table in the design's method: 1 calls, 3 REGISTER, 4 memory, 5 parsing."""
+    """Row of the table in the design's method: 1 calls, 3 REGISTER, 4 memory, 5 parsing, 13 to 15 user agents."""
     work: str
     unit: str
     peer: str
+    """Its name; "" where ours is compared with nothing but `limit`."""
     peer_samples: list[float] = field(default_factory=list)
     our_samples: list[float] = field(default_factory=list)
     goal: float | None = None

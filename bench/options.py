@@ -27,6 +27,11 @@ class Options:
     latency_seconds: int
     bindings: int
     parses: int
+    agent_calls: int
+    agent_rate: int
+    talks: int
+    talk_seconds: float
+    crowd: int
     pure: bool
 
     @property

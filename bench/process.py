@@ -172,6 +172,14 @@ def free_ports(count: int, base: int | None = None) -> list[int]:
     raise BenchError(f"no {count} free ports on 127.0.0.1")
 
 
+def free_ports_in_a_row(count: int) -> int:
+    """The first of `count` UDP ports of 127.0.0.1 that are all free now, below those that the system gives away."""
+    for first in range(20000, 32000 - count, count):
+        if all(_free_port(port) is not None for port in range(first, first + count)):
+            return first
+    raise BenchError(f"no {count} free ports in a row on 127.0.0.1")
+
+
 def _free_port(port: int) -> int | None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram, socket.socket() as stream:
         try:

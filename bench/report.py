@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from bench.agents import Baresip
 from bench.chart import svg
 from bench.figures import Figure, summary
 from bench.options import Options
@@ -29,8 +30,11 @@ def facts(options: Options) -> dict[str, str]:
         "system": f"Linux {platform.release()}, Python {platform.python_version()}",
         "kamailio": _version(Kamailio(options.work, 0).version),
         "sipp": _version(_sipp_version),
+        "baresip": _version(Baresip.version),
         "work": f"{options.rounds} rounds of {options.calls:,} calls at {options.call_rate}/s, {options.registers:,} "
         f"REGISTER at {options.register_rate}/s, {options.durable_registers:,} durable at {options.durable_rate}/s",
+        "work of user agents": f"{options.agent_calls:,} calls at {options.agent_rate}/s, {options.talks} calls with "
+        f"media for {options.talk_seconds:g} s, {options.crowd} at once",
     }
     if "ours" in options.sides:
         found["ringback"] = _version(Ringback(options.work, 0, pure=options.pure).version)
@@ -88,7 +92,7 @@ def _cells(figure: Figure) -> tuple[str, ...]:
     verdict = {True: " reached", False: " missed", None: ""}[figure.reached()]
     return (
         str(figure.row),
-        figure.work + ("" if figure.peer == "Kamailio" else f" ({figure.peer})"),
+        figure.work + (f" ({figure.peer})" if figure.peer not in ("", "Kamailio") else ""),
         figure.unit,
         _range(figure.peer_samples),
         _range(figure.our_samples),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
+from bench.figures import Figure
 from bench.process import BenchError
 from bench.sipp import Load
-from bench.systems import System
 
 
 @dataclass
@@ -21,13 +22,22 @@ class Rounds:
     """Why rounds did not count."""
 
 
-Measure = Callable[[System, int], tuple[Load, int]]
+class Measured(Protocol):
+    """What is compared: a system, or a part of what it does."""
+
+    name: str
+
+    def cpu(self) -> float:
+        """CPU seconds used so far."""
+        ...
+
+
+M = TypeVar("M", bound=Measured)
+Measure = Callable[[M, int], tuple[Load, int]]
 """Does the work of one round on a system; gives what sipp counted and how many operations that was."""
 
 
-def interleave(
-    systems: Sequence[System], measure: Measure, rounds: int, log: Callable[[str], None]
-) -> dict[str, Rounds]:
+def interleave(systems: Sequence[M], measure: Measure[M], rounds: int, log: Callable[[str], None]) -> dict[str, Rounds]:
     """Warm up each system once, then measure each `rounds` times in the order A B B A A B B A …
 
     A void round (failed calls or retransmissions) is run again at once, at most twice `rounds` times in all a system;
@@ -43,8 +53,17 @@ def interleave(
     return found
 
 
+def fill(figure: Figure, found: Mapping[str, Rounds]) -> None:
+    """Put the rounds of both sides into a figure, with a note about void ones."""
+    for name, rounds in found.items():
+        samples = figure.our_samples if name == "Ringback" else figure.peer_samples
+        samples += rounds.microseconds
+        if rounds.void:
+            figure.notes.append(f"{name}: {len(rounds.void)} void rounds run again ({rounds.void[0]})")
+
+
 def _one_round(
-    system: System, index: int, measure: Measure, found: Rounds, most_void: int, log: Callable[[str], None]
+    system: M, index: int, measure: Measure[M], found: Rounds, most_void: int, log: Callable[[str], None]
 ) -> None:
     while True:
         before = system.cpu()

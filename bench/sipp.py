@@ -22,6 +22,8 @@ class Load:
     failed: int
     retransmissions: int
     seconds: float
+    problem: str = ""
+    """What else was wrong, of loads that are not sipp's."""
 
     def void(self) -> str:
         """Why this round does not count, or the empty string when it does."""
@@ -29,7 +31,7 @@ class Load:
             return f"{self.failed} failed calls"
         if self.retransmissions:
             return f"{self.retransmissions} retransmissions"
-        return ""
+        return self.problem
 
 
 class Answerer:
