@@ -20,7 +20,7 @@ from ringback.sip.plan import Plan, Stage
 from ringback.sip.route import Self
 from ringback.sip.stack import Answered, Cancelled, Expired, Incoming, Malformed, Settled, Stack
 from ringback.sip.target import Target
-from ringback.sip.timers import Send, Timed, Timers
+from ringback.sip.transaction_user import BRIEF_TIMER, Brief
 from ringback.sip.transport import Flow, Listener
 from ringback.sip.uri import Uri
 from ringback.store.commit import Commit
@@ -730,7 +730,7 @@ async def test_the_observer_is_told_of_responses_that_nobody_waits_for() -> None
     """Who sends by the stack itself hears of every response, of repeated 2xx too, and of his own timers."""
     world = World()
     client = world.stack.request(own_request(method="INVITE"), BOB, world.endpoint.now)
-    world.stack.layer.timers.start(world.endpoint.now, 1.0, Watch(), 5)
+    world.stack.layer.timers.start(world.endpoint.now, 1.0, Brief("key", {}), 1)
     world.endpoint.turn()
     [(data, _, _)] = world.wire.take()
     for status in ("180 Ringing", "200 OK", "200 OK"):
@@ -739,7 +739,7 @@ async def test_the_observer_is_told_of_responses_that_nobody_waits_for() -> None
     assert [(event.client, event.status) for event in told] == [(client, 180), (client, 200), (client, 200)]
     world.loop.advance(1.0)
     [expired] = [event for event in world.seen if isinstance(event, Expired)]
-    assert expired.outcome == 5
+    assert expired.outcome == BRIEF_TIMER
 
 
 async def test_the_observer_is_not_told_of_responses_that_are_waited_for() -> None:
@@ -751,13 +751,6 @@ async def test_the_observer_is_not_told_of_responses_that_are_waited_for() -> No
     world.receive(answer_to(data, "100 Trying"), BOB)
     world.receive(answer_to(data, "200 OK"), BOB)
     assert ((await task).status, world.seen) == (200, [])
-
-
-class Watch(Timed):
-    """Has a timer of its own, which the stack does not know."""
-
-    def expired(self, timer: int, now: float, timers: Timers, sends: list[Send]) -> int:
-        return timer
 
 
 # the end -------------------------------------------------------------------------------------------------------------

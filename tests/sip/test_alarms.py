@@ -3,35 +3,28 @@
 import pytest
 
 from ringback.sip.alarms import GRAIN, LONGEST_STEP, Alarms
-from ringback.sip.timers import T1, T2, T64, Send, Timed, Timers
+from ringback.sip.timers import T1, T2, T64, Timed, Timers
 
 START = 1000.0
 
 
-class Owner(Timed):
-    """Notes when its alarms go off, and how often a timer fired for that."""
+class Owner:
+    """One owner's alarms, and when they went off; `fired` counts the timers that it took."""
 
     def __init__(self) -> None:
-        self.alarms = Alarms(self)
+        self.alarms = Alarms(Timed())
         self.heard: list[tuple[float, int]] = []
         self.fired = 0
 
-    def expired(self, timer: int, now: float, timers: Timers, sends: list[Send]) -> int:
-        self.fired += 1
-        outcome = self.alarms.expired(timer, now, timers)
-        if outcome:
-            self.heard.append((now, outcome))
-        return outcome
-
-
-def run(timers: Timers, until: float) -> None:
-    sends: list[Send] = []
-    while (deadline := timers.deadline()) is not None and deadline <= until:
-        for timer in timers.due(deadline):
-            owner = timer.owner
-            if owner is not None:
-                timer.owner = None
-                owner.expired(timer.kind, deadline, timers, sends)
+    def run(self, timers: Timers, until: float) -> None:
+        while (deadline := timers.deadline()) is not None and deadline <= until:
+            for timer in timers.due(deadline):
+                if timer.owner is not None:
+                    timer.owner = None
+                    self.fired += 1
+                    outcome = self.alarms.expired(timer.kind, deadline, timers)
+                    if outcome:
+                        self.heard.append((deadline, outcome))
 
 
 @pytest.mark.parametrize(
@@ -41,7 +34,7 @@ def test_an_alarm_goes_off_when_it_has_to(delay: float) -> None:
     timers, owner = Timers(), Owner()
     owner.alarms.set(7, delay, START, timers)
     assert owner.alarms.runs(7)
-    run(timers, START + delay + 1.0)
+    owner.run(timers, START + delay + 1.0)
     [(at, kind)] = owner.heard
     assert (kind, timers.count(), owner.alarms.runs(7)) == (7, 0, False)
     assert -GRAIN / 2 <= at - START - delay <= GRAIN
@@ -51,7 +44,7 @@ def test_an_alarm_goes_off_when_it_has_to(delay: float) -> None:
 def test_the_times_of_rfc_3261_take_one_step(delay: float) -> None:
     timers, owner = Timers(), Owner()
     owner.alarms.set(1, delay, START, timers)
-    run(timers, START + delay)
+    owner.run(timers, START + delay)
     assert (owner.heard, owner.fired) == ([(START + delay, 1)], 1)
 
 
@@ -59,7 +52,7 @@ def test_few_durations_are_used_whatever_is_asked_for() -> None:
     timers, owner = Timers(), Owner()
     for number in range(2000):
         owner.alarms.set(number + 1, number * 1.2345, START, timers)
-    run(timers, START + 3000.0)
+    owner.run(timers, START + 3000.0)
     assert len(owner.heard) == 2000
     assert owner.heard == sorted(owner.heard, key=lambda pair: pair[0])
     assert len(timers._list) <= 25
@@ -75,13 +68,13 @@ def test_setting_anew_and_clearing() -> None:
     owner.alarms.clear(3)
     assert owner.alarms.left(1, START + 5.0) == 15.0
     assert owner.alarms.left(2, START) == 0.0
-    run(timers, START + 30.0)
+    owner.run(timers, START + 30.0)
     assert owner.heard == [(START + 20.0, 1)]
     owner.alarms.set(1, 5.0, START + 30.0, timers)
     owner.alarms.set(4, 6.0, START + 30.0, timers)
     owner.alarms.stop()
     assert (timers.count(), owner.alarms.runs(1)) == (0, False)
-    run(timers, START + 100.0)
+    owner.run(timers, START + 100.0)
     assert len(owner.heard) == 1
 
 

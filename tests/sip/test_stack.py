@@ -16,7 +16,8 @@ from ringback.sip.stack import (
     Malformed,
     listener_id,
 )
-from ringback.sip.timers import Send, Timed, Timers
+from ringback.sip.timers import Timed
+from ringback.sip.transaction_user import BRIEF_TIMER, Brief
 from ringback.sip.transport import Flow, Listener
 from tests.sip.element import ALICE, BOB, START, TCP, UDP, Element, phone, request, target
 
@@ -56,17 +57,20 @@ def test_a_new_request_is_told_once_and_its_retransmissions_get_the_same_bytes()
     first, again = element.responses()
     assert first.encode() == again.encode()
     tag = first.to_tag
-    assert first.encode() == (
-        "SIP/2.0 202 Fine\r\n"
-        "Via: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKcaller1\r\n"
-        "From: <sip:alice@example.org>;tag=a\r\n"
-        f"To: <sip:bob@example.org>;tag={tag}\r\n"
-        "Call-ID: call-1\r\n"
-        "CSeq: 1 MESSAGE\r\n"
-        "X-Y: z\r\n"
-        "Content-Length: 2\r\n"
-        "\r\nok"
-    ).encode()
+    assert (
+        first.encode()
+        == (
+            "SIP/2.0 202 Fine\r\n"
+            "Via: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKcaller1\r\n"
+            "From: <sip:alice@example.org>;tag=a\r\n"
+            f"To: <sip:bob@example.org>;tag={tag}\r\n"
+            "Call-ID: call-1\r\n"
+            "CSeq: 1 MESSAGE\r\n"
+            "X-Y: z\r\n"
+            "Content-Length: 2\r\n"
+            "\r\nok"
+        ).encode()
+    )
     element.settle()
 
 
@@ -382,21 +386,15 @@ def test_a_cancel_from_somewhere_else_is_none() -> None:
 # timers of others -----------------------------------------------------------------------------------------------------
 
 
-class Other(Timed):
-    """Something that has timers and is no part of the stack; what they return is told when it is not 0."""
-
-    def expired(self, timer: int, now: float, timers: Timers, sends: list[Send]) -> int:
-        return timer
-
-
 def test_the_timers_of_others_are_told() -> None:
+    """Of what is no part of the stack, when they return something other than 0."""
     element = Element()
-    other = Other()
-    for delay, kind in ((1.0, 7), (2.0, 0), (0.5, 3)):
-        element.stack.layer.timers.start(element.now, delay, other, kind)
+    silent, other = Timed(), Brief("key", {})
+    for delay, owner in ((1.0, other), (2.0, silent), (0.5, other)):
+        element.stack.layer.timers.start(element.now, delay, owner, 1)
     element.advance(5.0)
     told = [event for event in element.events if isinstance(event, Expired)]
-    assert [(event.owner, event.outcome) for event in told] == [(other, 3), (other, 7)]
+    assert [(event.owner, event.outcome) for event in told] == [(other, BRIEF_TIMER)] * 2
 
 
 # ACK -----------------------------------------------------------------------------------------------------------------
@@ -442,19 +440,22 @@ def relayed(data: bytes, flow: Flow | None = None, element: Element | None = Non
 def test_an_ack_is_forwarded_without_state() -> None:
     sent, way = relayed(request("ACK", phone(1), "X: y", to=ACK_TO, branch="z9hG4bKcaller2"))
     assert (way.host, way.port, way.local) == ("192.0.2.21", 5060, UDP.id)
-    assert sent.encode() == (
-        f"ACK {phone(1)} SIP/2.0\r\n"
-        f"Via: SIP/2.0/UDP 192.0.2.1:5060;branch={sent.via.branch}\r\n"
-        "Via: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKcaller2\r\n"
-        "X: y\r\n"
-        "Max-Forwards: 69\r\n"
-        "From: <sip:alice@example.org>;tag=a\r\n"
-        f"To: {ACK_TO}\r\n"
-        "Call-ID: call-1\r\n"
-        "CSeq: 1 ACK\r\n"
-        "Content-Length: 0\r\n"
-        "\r\n"
-    ).encode()
+    assert (
+        sent.encode()
+        == (
+            f"ACK {phone(1)} SIP/2.0\r\n"
+            f"Via: SIP/2.0/UDP 192.0.2.1:5060;branch={sent.via.branch}\r\n"
+            "Via: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKcaller2\r\n"
+            "X: y\r\n"
+            "Max-Forwards: 69\r\n"
+            "From: <sip:alice@example.org>;tag=a\r\n"
+            f"To: {ACK_TO}\r\n"
+            "Call-ID: call-1\r\n"
+            "CSeq: 1 ACK\r\n"
+            "Content-Length: 0\r\n"
+            "\r\n"
+        ).encode()
+    )
     again, _ = relayed(request("ACK", phone(1), "X: y", to=ACK_TO, branch="z9hG4bKcaller2"))
     # 16.11: "the component of the branch parameter that makes it unique MUST be the same each time".
     assert again.encode() == sent.encode()
@@ -533,9 +534,7 @@ def own(element: Element, method: str = "OPTIONS") -> tuple[Request, str]:
 
 
 def answers(element: Element) -> list[tuple[int, bool]]:
-    return [
-        (event.status, event.response is not None) for event in element.events if isinstance(event, Answered)
-    ]
+    return [(event.status, event.response is not None) for event in element.events if isinstance(event, Answered)]
 
 
 def test_a_request_of_our_own_and_its_answers() -> None:

@@ -7,7 +7,7 @@ from ringback.sip.dialog import dialog_from_response
 from ringback.sip.message import build_request
 from ringback.sip.profile import Profile
 from ringback.sip.session_events import Completed, Ended, Offered, Referred, Requested
-from ringback.sip.stack import Answered, Cancelled, Expired, Settled
+from ringback.sip.stack import Answered, Cancelled, Expired, Malformed
 from ringback.sip.timers import Timed
 from tests.sip.agents import ANSWER, OFFER, Agent, Net, Peer, ended, established, pair, settle
 
@@ -322,7 +322,7 @@ def test_events_of_others_are_left_alone() -> None:
     assert not alice.core.handle(Answered(client, None, 408), net.now)
     assert not alice.core.handle(Cancelled(client), net.now)
     assert not alice.core.handle(Expired(Timed(), 1), net.now)
-    assert not alice.core.handle(Settled(None), net.now)  # type: ignore[arg-type]
+    assert not alice.core.handle(Malformed(alice.flow(peer), "odd", False), net.now)
     assert alice.core.take() == []
 
 
