@@ -300,12 +300,12 @@ def test_decoders_go_on_when_terms_change_and_a_type_that_is_gone_is_not_played(
     for _ in range(10):
         world.payload(encoder.encode(tone(320, 16000)), 160, 9)
         world.beat()
-    decoder = world.receiver.decoder_of(9)
+    decoder = world.receiver._formats[9].decoder
     assert decoder is not None
     world.receiver.change(TERMS)
-    assert world.receiver.decoder_of(9) is decoder
+    assert world.receiver._formats[9].decoder is decoder
     world.receiver.change(replace(TERMS, receive={0: PCMU}))
-    assert world.receiver.decoder_of(9) is None
+    assert 9 not in world.receiver._formats
     assert world.beat(3)[-1] is None
     world.payload(encoder.encode(tone(320, 16000)), 160, 9)
     assert world.receiver.unknown == 1

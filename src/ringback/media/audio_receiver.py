@@ -155,11 +155,6 @@ class AudioReceiver:
         """What came last."""
         return self._format.info
 
-    def decoder_of(self, payload_type: int) -> Decoder | None:
-        """The decoder of a payload type, when something of it came."""
-        format_ = self._formats.get(payload_type)
-        return None if format_ is None else format_.decoder
-
     # ---- in
 
     def packet(self, data: bytes, arrival: float) -> None:
@@ -247,7 +242,7 @@ class AudioReceiver:
             if piece is not None and len(piece) == self._format.beat:
                 # As a rule: a packet is a beat.
                 self._quiet = max(piece[::_STRIDE].tolist()) < _QUIET
-                return self._heard(piece)
+                return piece if self._detector is None else self._heard(piece)
             if piece is None:
                 return self._background()
             rest = piece

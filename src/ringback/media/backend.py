@@ -14,14 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 from ringback.errors import RingbackError
 from ringback.media.playout import Playout
+from ringback.media.quality import Report
 from ringback.media.samples import Samples
-
-if TYPE_CHECKING:
-    from ringback.media.quality import Report
 
 __all__ = [
     "AudioPort",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ringback.errors import LocalError
 from ringback.media.audio_port import Port
@@ -24,13 +24,11 @@ from ringback.media.io.carried import CarriedLeg, carried_codecs
 from ringback.media.io.certificate import Certificate
 from ringback.media.io.leg import Leg, Wanted
 from ringback.media.io.ticker import Ticker
+from ringback.media.quality import Report
 from ringback.sdp.description import Origin, SessionDescription, parse
 from ringback.sdp.exchange import OfferAnswer
 from ringback.sdp.streams import Agreed, LocalStream, Policy
 from ringback.sdp.view import MediaView, bundles, views
-
-if TYPE_CHECKING:
-    from ringback.media.quality import Report
 
 __all__ = ["InProcessSession"]
 
@@ -57,7 +55,6 @@ class InProcessSession:
         self.on_repair: Repairable | None = None
         self.on_failure: Callable[[MediaError], None] | None = None
         self._preferences = preferences
-        self._ticker = ticker
         self._make_certificate = certificate
         self._certificate: Certificate | None = None
         self._surroundings = surroundings
