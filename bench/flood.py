@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bench.process import BenchError
-from bench.systems import DOMAIN
+from bench.sipp import DOMAIN
 
 WINDOW = 64
 RETRY_SECONDS = 1.0

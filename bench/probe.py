@@ -14,7 +14,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from bench.process import BenchError
-from bench.systems import DOMAIN
+from bench.sipp import DOMAIN
 
 SDP = (
     "v=0\r\no=probe 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
