@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import socket
 import struct
@@ -24,7 +25,7 @@ class Coturn:
         command: list[str | Path] = ["turnserver", "-n", "--no-cli", "--no-tls", "--no-dtls", "--no-software-attribute"]
         command += ["--listening-ip", host, "--relay-ip", host, "--listening-port", str(self.port)]
         command += ["--min-port", str(self.relays[0]), "--max-port", str(self.relays[-1]), "--allow-loopback-peers"]
-        command += ["--lt-cred-mech", "--user", f"{USER}:{PASSWORD}", "--realm", REALM, "--verbose"]
+        command += ["--lt-cred-mech", "--user", f"{USER}:{PASSWORD}", "--realm", REALM, "--Verbose"]
         command += ["--log-file", "stdout", "--simple-log", "--pidfile", directory / "pid"]
         command += ["--userdb", directory / "users"]
         self.program = Program(command, directory / "log", cwd=directory)
@@ -47,6 +48,10 @@ class Coturn:
     def allocations(self) -> int:
         """How many relays it has given."""
         return self.program.output().count("ALLOCATE processed, success")
+
+    def bindings(self) -> int:
+        """How often it was asked where somebody is seen."""
+        return len(re.findall(r"handle_turn_binding:\d+:start", self.program.output()))
 
     def stop(self) -> None:
         """End it."""

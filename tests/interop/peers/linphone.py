@@ -232,6 +232,10 @@ class Linphone:
         self._next(r"Call \d+ with \S+ (?=ended|error)")
         return self.program.output()[self._seen :].partition("\n")[0]
 
+    def found_way(self) -> None:
+        """Wait until ICE has found a way for the sound."""
+        self._expect_core(r"Finished ICE check list \S+ processing successfully", 10.0)
+
     def _next(self, pattern: str, seconds: float = 10.0) -> Linphone:
         """Wait until it says something after what was waited for before."""
         self._seen += self.program.expect(pattern, seconds, after=self._seen).end()

@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ import pytest
 
 from ringback import UserAgent
 from tests.interop.peers.baresip import Baresip
-from tests.interop.peers.coturn import Coturn
 from tests.interop.peers.hearing import Hearing, chord, write_wav
 from tests.interop.peers.linphone import Linphone
 from tests.interop.peers.speech import speak
@@ -160,11 +159,3 @@ async def agents() -> AsyncIterator[Agents]:
             return await stack.enter_async_context(agent(user, host, **options))
 
         yield start
-
-
-@pytest.fixture
-def coturn(tmp_path: Path) -> Iterator[Coturn]:
-    """A STUN and TURN server on 127.0.0.1."""
-    made = Coturn(tmp_path / "coturn")
-    yield made.ready()
-    made.stop()

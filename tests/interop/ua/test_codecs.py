@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ringback import Call
+from ringback import Call, UserAgent
 from tests.interop.peers import baresip, linphone
 from tests.interop.peers.baresip import Baresip
 from tests.interop.peers.hearing import Hearing
@@ -26,12 +26,28 @@ RATES = {"PCMU": 8000, "PCMA": 8000, "G722": 16000, "L16": 16000, "opus": 48000}
 async def both_understand(call: Call, phone: Baresip | Linphone, said: Path, sentence: Hearing, rate: int) -> None:
     """Both say the same sentence at once, and understand each other."""
     _, heard = await asyncio.gather(in_time(call.play(said)), listen(call, sentence.seconds + 0.4, rate))
-    ours = intelligibility(sentence, heard)
-    # The last word is still in the phone's jitter buffer.
-    await asyncio.sleep(0.2)
-    theirs = intelligibility(sentence, await seen(phone.hearing))
+    await asyncio.sleep(0.1)  # the last word is still in the phone's jitter buffer
+    ours, theirs = await seen(lambda: (intelligibility(sentence, heard), intelligibility(sentence, phone.hearing())))
     assert ours > INTELLIGIBLE, f"we understand {ours:.2f} of what {phone.user} says"
     assert theirs > INTELLIGIBLE, f"{phone.user} understands {theirs:.2f} of what we say"
+
+
+async def both_directions(
+    alice: UserAgent, bob: Baresip | Linphone, carol: Baresip | Linphone, said: Path, sentence: Hearing, rate: int
+) -> None:
+    """Alice calls bob, and is called by carol at the same time."""
+
+    async def we_call() -> None:
+        async with alice.call(bob.uri) as call:
+            await both_understand(call, bob, said, sentence, rate)
+
+    async def it_calls() -> None:
+        call = await called(alice, lambda: carol.dial(alice.uri))
+        await call.answer()
+        await both_understand(call, carol, said, sentence, rate)
+        await call.hang_up()
+
+    await asyncio.gather(in_time(we_call()), in_time(it_calls()))
 
 
 @pytest.mark.interop("baresip", "espeak-ng")
@@ -39,19 +55,12 @@ async def both_understand(call: Call, phone: Baresip | Linphone, said: Path, sen
 @pytest.mark.proves("baresip", "codec {codec}", THEIRS)
 @pytest.mark.parametrize("codec", ["PCMU", "PCMA", "G722", "L16", "opus"])
 async def test_baresip(phones: Phones, agents: Agents, speech: Speech, sentence: Hearing, codec: str) -> None:
-    """Baresip speaks as soon as it is called, so it is we who listen from the first sample on."""
+    """A phone speaks as soon as the call stands."""
     _, rate, channels = baresip.CODECS[codec]
-    bob = await phones(Baresip, "bob", codec=codec, mouth=speech(rate, channels=channels, tail=2.0), answer="auto")
     alice = await agents("alice", codecs=[codec])
-    call = await in_time(alice.call(bob.uri))
-    await both_understand(call, bob, speech(rate), sentence, RATES[codec])
-    await call.hang_up()
-    await seen(bob.expect, "CALL_CLOSED")
-    call = await called(alice, lambda: bob.dial(alice.uri))
-    await call.answer()
-    await both_understand(call, bob, speech(rate), sentence, RATES[codec])
-    bob.hang_up()
-    await in_time(call.ended())
+    options = {"codec": codec, "mouth": speech(rate, channels=channels, tail=2.0)}
+    bob, carol = await asyncio.gather(*(phones(Baresip, user, answer="auto", **options) for user in ("bob", "carol")))
+    await both_directions(alice, bob, carol, speech(rate), sentence, RATES[codec])
 
 
 @pytest.mark.interop("linphonec", "espeak-ng")
@@ -61,15 +70,7 @@ async def test_baresip(phones: Phones, agents: Agents, speech: Speech, sentence:
 async def test_linphone(phones: Phones, agents: Agents, speech: Speech, sentence: Hearing, codec: str) -> None:
     """The same with Linphone."""
     rate = linphone.HEARD_RATES[codec]
-    dave = await phones(Linphone, "dave", codec=codec, mouth=speech(rate, tail=2.0), answer="auto")
     alice = await agents("alice", codecs=[codec])
-    call = await in_time(alice.call(dave.uri))
-    await both_understand(call, dave, speech(rate), sentence, RATES[codec])
-    await call.hang_up()
-    await seen(dave.expect, "ended")
-    dave.record("heard-2.wav")
-    call = await called(alice, lambda: dave.dial(alice.uri))
-    await call.answer()
-    await both_understand(call, dave, speech(rate), sentence, RATES[codec])
-    dave.hang_up()
-    await in_time(call.ended())
+    options = {"codec": codec, "mouth": speech(rate, tail=2.0)}
+    dave, erin = await asyncio.gather(*(phones(Linphone, user, answer="auto", **options) for user in ("dave", "erin")))
+    await both_directions(alice, dave, erin, speech(rate), sentence, RATES[codec])

@@ -176,10 +176,13 @@ async def test_early_media_of_ours(phones: Phones, agents: Agents, tone: Path, p
     await in_time(call.hang_up())
 
 
-async def both_directions(alice: UserAgent, phone: Baresip | Linphone, tone: Path, suffix: str = "") -> None:
+async def both_directions(
+    alice: UserAgent, phone: Baresip | Linphone, tone: Path, suffix: str = "", encrypted: str = ""
+) -> None:
     """A call each way, with tones; the phone answers by itself. `suffix`: of the URI that it calls."""
     async with alice.call(phone.uri) as call, saying(call, tone):
         await both_hear(call, phone, phone.tone)
+        assert call.media.encrypted == encrypted
     await seen(phone.is_done)
     if isinstance(phone, Linphone):
         phone.record("heard-2.wav")
@@ -187,6 +190,7 @@ async def both_directions(alice: UserAgent, phone: Baresip | Linphone, tone: Pat
     await in_time(call.answer())
     async with saying(call, tone):
         await both_hear(call, phone, phone.tone)
+        assert call.media.encrypted == encrypted
     phone.hang_up()
     await in_time(call.ended())
 
@@ -198,7 +202,7 @@ async def test_dtls(phones: Phones, agents: Agents, tone: Path, peer: str) -> No
     """Both sides refuse anything else."""
     phone = await phones(KINDS[peer], "bob", answer="auto", encryption=KEYING[peer, "dtls"])
     alice = await agents("alice", encryption="require", keying=["dtls"])
-    await both_directions(alice, phone, tone)
+    await both_directions(alice, phone, tone, encrypted="DTLS")
 
 
 @each_phone
@@ -209,6 +213,7 @@ async def test_ice(phones: Phones, agents: Agents, tone: Path, own_address: str,
     phone = await phones(KINDS[peer], "bob", answer="auto", ice=True, host=own_address)
     alice = await agents("alice", host=own_address, ice="full", encryption="none")
     await both_directions(alice, phone, tone)
+    await seen(phone.found_way)
 
 
 @each_phone
@@ -219,7 +224,8 @@ async def test_ice_and_dtls(phones: Phones, agents: Agents, tone: Path, own_addr
     secure = {"ice": True, "host": own_address, "encryption": KEYING[peer, "dtls"]}
     phone = await phones(KINDS[peer], "bob", answer="auto", **secure)
     alice = await agents("alice", host=own_address, ice="full", encryption="require", keying=["dtls"])
-    await both_directions(alice, phone, tone)
+    await both_directions(alice, phone, tone, encrypted="DTLS")
+    await seen(phone.found_way)
 
 
 @each_phone

@@ -159,6 +159,7 @@ async def test_sdes_over_tls(
     await in_time(call.answered())
     async with saying(call, tone):
         await both_hear(call, bob, bob.tone)
+    assert call.media.encrypted.startswith("SDES")
     await in_time(call.hang_up())
     await seen(bob.is_done)
     if isinstance(bob, Linphone):
