@@ -288,6 +288,14 @@ def test_a_proxy_on_the_route_asks_as_itself() -> None:
     assert "proxy-authorization" in peer.take("MESSAGE").names
 
 
+def test_a_telephone_number_is_answered_for_by_who_connects_it() -> None:
+    net, alice, peer = world(credentials=login("192.0.2.2"))
+    alice.profile.routes = [f"<sip:{peer.host};lr>"]
+    send(net, alice, "tel:+15551234567")
+    peer.answer(peer.take("MESSAGE"), 401, headers=[("WWW-Authenticate", CHALLENGE)])
+    assert "authorization" in peer.take("MESSAGE").names
+
+
 def test_the_far_end_of_a_flow_asks_by_its_name() -> None:
     net, alice, peer = world(credentials=login("proxy.example"))
     alice.profile.flow = Flow("UDP", alice.local("UDP"), peer.host, 5060, 0, "proxy.example")

@@ -6,7 +6,7 @@ import pytest
 
 from ringback.errors import LocalError
 from ringback.sip.cause import Cause
-from ringback.sip.session import MOST_RESENT, MOST_STEPS, Session
+from ringback.sip.session import MOST_HANDED, MOST_RESENT, MOST_STEPS, Session
 from ringback.sip.session_events import Closed, Completed, Ended, InfoReceived, Locate, Requested
 from tests.sip.agents import ANSWER, OFFER, OTHER, Agent, Net, Peer, ended, established, pair, settle
 from tests.sip.session_table import EVENTS, STATES, result, rows
@@ -222,6 +222,19 @@ def test_a_request_that_was_handed_up_is_refused_at_the_end() -> None:
     session.hang_up(net.now)
     net.run(0.0)
     assert peer.statuses("MESSAGE") == [202, 487]
+
+
+def test_requests_that_are_answered_are_forgotten_and_few_may_wait() -> None:
+    net, alice, peer, session, request = in_call()
+    for _ in range(MOST_HANDED + 10):
+        request("MESSAGE", b"x")
+        event = alice.requested
+        alice.core.respond(event.server, event.request, 200, net.now)
+    assert len(session.handed) == 1
+    for _ in range(MOST_HANDED + 3):
+        request("MESSAGE", b"x")
+    net.run(0.0)
+    assert (len(alice.told_of(Requested)), peer.statuses("MESSAGE").count(503)) == (MOST_HANDED, 3)
 
 
 def test_a_request_that_is_never_answered_is_given_up() -> None:

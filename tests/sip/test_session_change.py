@@ -552,6 +552,25 @@ def test_who_does_not_refresh_hangs_up_before_the_session_expires() -> None:
     assert (peer.took("BYE"), bob.one(Ended).cause.by) == (True, "timer")
 
 
+def test_no_session_expires_before_it_is_answered() -> None:
+    """An early UPDATE may speak of the interval; the time begins with the 2xx."""
+    net = Net()
+    bob, peer = Agent(net, "bob", session_expires=90, reliable="supported"), Peer(net)
+    timer = [("Supported", "timer, 100rel"), ("Session-Expires", "90;refresher=uac"), ("Allow", "UPDATE")]
+    peer.request("INVITE", bob, OFFER, timer)
+    session = bob.offered
+    session.ring(net.now)
+    peer.request("UPDATE", bob, b"", timer, to=f"<{bob.uri}>;tag={session.tag}")
+    assert session.timer.interval == 90
+    net.run(30.0)
+    session.accept(net.now, ANSWER)
+    peer.request("ACK", bob, to=f"<{bob.uri}>;tag={session.tag}", cseq=1)
+    net.run(59.0)
+    assert session.state == "established"
+    net.run(2.0)
+    assert session.is_over
+
+
 def test_any_change_refreshes_the_session_and_keeps_the_roles() -> None:
     net, bob, peer, session, to = called("900;refresher=uas", session_expires=900)
     assert (session.timer.interval, session.timer.refreshes) == (900, True)

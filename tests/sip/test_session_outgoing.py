@@ -5,6 +5,7 @@ import pytest
 from ringback.errors import LocalError, ParseError
 from ringback.sip.cause import Cause
 from ringback.sip.dialog import dialog_key
+from ringback.sip.message import Request
 from ringback.sip.session import Session
 from ringback.sip.session_events import (
     Changed,
@@ -767,3 +768,61 @@ def test_the_others_of_a_fork_hear_that_it_was_answered() -> None:
     net.run(2.0)
     cause = ended(carol).cause
     assert (cause.status, cause.reason, cause.by) == (200, "Call completed elsewhere", "remote")
+
+
+# forking and what is under way in its early dialogs ------------------------------------------------------------------
+
+
+def two_early() -> tuple[Net, Agent, Peer, Session, Request]:
+    """Two callees ring, the first of which has answered our offer reliably."""
+    net, alice, peer, session = calling(reliable="supported")
+    invite = peer.take("INVITE")
+    peer.answer(invite, 183, ANSWER, headers=[*reliably(1), ("Allow", "INVITE, UPDATE")], tag="one")
+    peer.answer(peer.take("PRACK"), 200)
+    return net, alice, peer, session, invite
+
+
+def test_an_update_of_ours_is_over_with_its_early_dialog() -> None:
+    net, alice, peer, session, invite = two_early()
+    session.offer(net.now, OTHER)
+    net.run(0.0)
+    update = peer.take("UPDATE")
+    peer.answer(invite, 180, tag="two")
+    alice.events.clear()
+    peer.answer(invite, 200, THIRD, tag="two")
+    assert (session.state, alice.one(Changed).status) == ("established", 487)
+    # What becomes of it no longer matters to the call.
+    peer.answer(update, 481)
+    assert (session.state, session.negotiation.remote, alice.told_of(Changed)) == ("established", THIRD, [])
+
+
+def test_an_answer_to_an_early_update_counts_in_its_own_dialog() -> None:
+    net, alice, peer, session, invite = two_early()
+    session.offer(net.now, OTHER)
+    net.run(0.0)
+    peer.answer(invite, 180, tag="two")
+    peer.answer(peer.take("UPDATE"), 200, THIRD)
+    assert alice.one(Changed).body == THIRD
+    # In the other's dialog our first offer is unanswered.
+    assert session.negotiation.state == "local"
+    peer.answer(invite, 200, tag="one")
+    assert (session.negotiation.local, session.negotiation.remote) == (OTHER, THIRD)
+
+
+def test_an_update_of_a_callee_is_over_when_another_answers() -> None:
+    net, alice, peer, session, invite = two_early()
+    peer.tag = "one"
+    peer.within("UPDATE", invite, alice, OTHER)
+    assert alice.told_of(Reoffered)
+    peer.answer(invite, 200, THIRD, tag="two")
+    assert (peer.statuses("UPDATE"), session.answer(net.now, ANSWER), session.state) == ([487], False, "established")
+
+
+def test_no_more_2xx_than_anybody_forks_to() -> None:
+    net, _alice, peer, session = calling()
+    invite = peer.take("INVITE")
+    for number in range(MOST_EARLY + 8):
+        peer.answer(invite, 200, ANSWER, tag=f"t{number}")
+    assert len(net.sent("ACK")) == MOST_EARLY
+    assert len(net.sent("BYE")) == MOST_EARLY - 1
+    assert session.state == "established"

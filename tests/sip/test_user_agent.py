@@ -326,6 +326,15 @@ def test_events_of_others_are_left_alone() -> None:
     assert alice.core.take() == []
 
 
+def test_which_requests_are_of_its_dialogs() -> None:
+    net, alice, bob = pair()
+    ours, theirs = established(net, alice, bob)
+    assert ours.dialog is not None and theirs.dialog is not None
+    assert bob.core.knows(ours.dialog.request("INFO"))
+    assert not bob.core.knows(theirs.dialog.request("INFO"))
+    assert not bob.core.knows(build_request("INFO", bob.uri, [("To", "<sip:a@b>"), ("From", "<sip:a@b>;tag=1")]))
+
+
 def test_a_refer_outside_of_any_dialog() -> None:
     net, bob, peer = world()
     peer.request("REFER", bob, headers=[("Refer-To", "<sip:carol@192.0.2.9>"), ("Referred-By", "<sip:x@y>")])

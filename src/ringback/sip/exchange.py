@@ -212,7 +212,8 @@ class Exchange(Timed):
         if flow is not None and "route" not in request.names:
             # Nothing but the flow says who the next hop is: the domain that it has proved, or its address.
             asker = flow.name or flow.host
-        self._attempt = credentials.attempt(request.target.address, asker)
+        # A tel: URI names no host: whoever is asked to connect it is who answers for it.
+        self._attempt = credentials.attempt(request.target.address or asker, asker)
         for name, value in self._attempt.fields(request.method, request.uri, self._tu.token(), request.body):
             request.append(name, value)
 

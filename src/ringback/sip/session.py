@@ -54,6 +54,7 @@ from ringback.sip.session_kinds import (
     ANSWER_DUE,
     ENDED,
     ENDING,
+    ESTABLISHED,
     EXPIRY,
     EXTEND,
     INCOMING,
@@ -87,6 +88,8 @@ from ringback.sip.transport import Flow
 
 #: Steps of a session's history that are kept, the oldest going first.
 MOST_STEPS: Final = 256
+#: Requests of the peer that wait for the user.
+MOST_HANDED: Final = 32
 #: Requests of a session that are sent again because a later one has overtaken them.
 MOST_RESENT: Final = 8
 
@@ -433,6 +436,11 @@ class Session(Answerer):
 
     def hand_up(self, server: Transaction, request: Request, flow: Flow, now: float) -> None:
         """A request that is not for the core: its user answers."""
+        for key in [key for key in self.handed if key not in self.tu.handed]:
+            del self.handed[key]
+        if len(self.handed) >= MOST_HANDED:
+            self.tu.respond(server, request, 503, "", now, "", [("Retry-After", "10")])
+            return
         self.tu.remember(self.tu.handed, server.key, T64, now, server)
         self.handed[server.key] = (server, request)
         self.tu.tell(Requested(server, request, flow, self))
@@ -531,7 +539,7 @@ class Session(Answerer):
         timers = self.tu.layer.timers
         self.timers.clear(REFRESH)
         self.timers.clear(EXPIRY)
-        if self.is_over:
+        if self.state != ESTABLISHED:
             return
         if self.timer.refresh_after():
             self.timers.set(REFRESH, self.timer.refresh_after(), now, timers)

@@ -81,7 +81,7 @@ LONGEST_RETRY: Final = 10
 class Change:
     """A change of ours: its description (b"": the peer offers, or it is only a refresh), and how far it has come."""
 
-    __slots__ = ("body", "exchange", "headers", "method", "silent", "tries")
+    __slots__ = ("body", "exchange", "headers", "method", "negotiation", "silent", "tries")
 
     def __init__(self, method: str, body: bytes, headers: Headers, silent: bool) -> None:
         self.method: str = method
@@ -90,6 +90,8 @@ class Change:
         #: Only a refresh: nobody has asked for it, nobody is told.
         self.silent: bool = silent
         self.exchange: Exchange | None = None
+        #: The offers and answers of the dialog that it was sent in.
+        self.negotiation: OfferAnswer = OfferAnswer()
         self.tries: int = 0
 
 
@@ -180,6 +182,7 @@ class Changes:
             if session.state != ESTABLISHED or session.success is not None:
                 return
             purpose = P_REINVITE
+        own.negotiation = negotiation
         if own.body:
             negotiation.offer(own.body)
         headers = session.timer.ask(session.profile, False) + own.headers
@@ -220,7 +223,7 @@ class Changes:
             return
         session.refreshed(dialog, response, now)
         body = description_of(response)
-        negotiation = session.negotiation
+        negotiation = own.negotiation
         before = negotiation.remote
         self._over(own)
         if own.method == "INVITE" and not own.body:
@@ -253,7 +256,7 @@ class Changes:
         if exchange is not None and exchange.request.body:
             # 14.1: "If a UA receives a non-2xx final response to a re-INVITE, the session parameters MUST remain
             # unchanged, as if no re-INVITE had been issued."
-            session.negotiation.refused()
+            own.negotiation.refused()
         wait = -1.0 if response is None else self._wait(session, own, response)
         if wait >= 0.0 and own.tries < MOST_TRIES:
             own.tries += 1
@@ -532,7 +535,12 @@ class Changes:
         self.refuse(session, 504, "", now)
 
     def drop(self, session: Session, dialog: Dialog, now: float) -> None:
-        """A dialog of forking is gone, and so is its question."""
+        """A dialog of forking is gone, and so are its question and a change of ours in it."""
+        own = self.own
+        if own is not None and own.exchange is not None and own.exchange.dialog is dialog:
+            self._over(own)
+            if not own.silent and not session.is_over:
+                session.tu.tell(Changed(session, 487, b"", "another callee has answered"))
         question = self.question
         if question is not None and question.dialog is dialog:
             self._take(session)

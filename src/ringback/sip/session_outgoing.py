@@ -297,6 +297,9 @@ class OutgoingSession(Session):
             # is sent again the same.
             ack.send_again()
             return
+        if len(exchange.acks) >= MOST_EARLY:
+            # Nobody forks to so many: somebody has an INVITE answered again and again.
+            return
         if self.state != CALLING and self.state != EARLY:
             if self.dialog is None or self.dialog.remote_tag != tag or self.is_over:
                 self._unwanted(exchange, response, now)

@@ -29,6 +29,8 @@ METHODS: Final = (
 )
 DESCRIPTION: Final = "application/sdp"
 
+#: Entries of a table that forgets.
+MOST_REMEMBERED: Final = 50_000
 #: Kinds of `Brief`.
 OVER: Final = 1
 #: What a timer of a `Brief` is for the stack.
@@ -103,7 +105,9 @@ class TransactionUser:
     def remember(
         self, table: dict[str, Brief], key: str, seconds: float, now: float, server: Transaction | None = None
     ) -> None:
-        """Put `key` into a table for so long."""
+        """Put `key` into a table for so long; a full table takes nothing more."""
+        if len(table) >= MOST_REMEMBERED:
+            return
         brief = Brief(key, table, server)
         table[key] = brief
         self.layer.timers.start(now, seconds, brief, OVER)

@@ -42,8 +42,7 @@ from ringback.sip.uri_headers import honoured_headers
 
 MOST_SESSIONS: Final = 10_000
 MOST_EXCHANGES: Final = 20_000
-#: Initial requests that are remembered, and requests that wait for the user.
-MOST_SEEN: Final = 50_000
+#: Requests that wait for the user.
 MOST_HANDED: Final = 10_000
 
 
@@ -189,6 +188,10 @@ class UserAgentCore:
         """Tell how the call fares; a status of 200 or more is the last. `invite` with `referral` does it by itself."""
         token.progress(status, reason, now)
 
+    def knows(self, request: Request) -> bool:
+        """Whether a received request belongs to a dialog of this core: for who shares a stack with others."""
+        return bool(request.to_tag) and key_of_request(request) in self.tu.dialogs
+
     # what the stack tells --------------------------------------------------------------------------------------------
 
     def handle(self, event: Event, now: float) -> bool:
@@ -310,8 +313,7 @@ class UserAgentCore:
             # 15.1.2: "a BYE sent without tags by a UAC will be rejected"; so are others that need a dialog.
             tu.respond(server, request, 481, tu.new_tag(), now)
             return
-        if len(tu.seen) < MOST_SEEN:
-            tu.remember(tu.seen, which, T64, now, None)
+        tu.remember(tu.seen, which, T64, now)
         refused = self._refusal(request)
         if refused is not None:
             tu.respond(server, request, refused[0], tu.new_tag(), now, "", refused[1])
