@@ -154,6 +154,23 @@ async def test_early_media_is_heard_before_the_answer() -> None:
         await out.answered()
 
 
+async def test_the_callee_offers() -> None:
+    """RFC 3264 4, RFC 3261 13.2.1: an INVITE without a description; the offer is in the 2xx, the answer in the ACK."""
+    async with phones("alice", "bob") as (alice, bob):
+        taking = asyncio.ensure_future(incoming(bob))
+        await asyncio.sleep(0)
+        session = alice.core.invite(alice.profile, bob.uri, b"", alice.now())
+        out = alice.calls.add(session, alice.media.open(alice.preferences), incoming=False)
+        alice.turn()
+        into = await taking
+        await into.answer()
+        await out.answered()
+        for one, other in ((out, into), (into, out)):
+            await one.send_audio(tone(900, 0.5), 8000)
+            assert abs(loudest(await heard(other, 2000), 8000) - 900) < 5
+        await out.hang_up()
+
+
 async def test_hold_and_resume() -> None:
     async with phones("alice", "bob") as (alice, bob):
         out, into = await connected(alice, bob)

@@ -34,6 +34,7 @@ from ringback.sip.headers import NameAddr
 from ringback.sip.message import Headers, Request
 from ringback.sip.session import Session
 from ringback.sip.session_events import ANSWER
+from ringback.sip.session_kinds import ESTABLISHED
 from ringback.sip.status import reason_phrase
 from ringback.ua.failures import CallEnded, CallFailed
 from ringback.ua.host import Host
@@ -335,6 +336,9 @@ class Call(CallSound):
                 self._media_runs()
                 self.session.answer(self.host.now(), answer)
                 self.host.turn()
+                if self.session.state == ESTABLISHED:
+                    # The offer was in the 2xx to an INVITE without one; our answer has gone with the ACK.
+                    await self._complete()
 
         self.in_order(deal, "early description" if early else "description")
 

@@ -186,6 +186,23 @@ async def test_redirection(sipps: Sipps, agents: Agents) -> None:
     assert target.first("< INVITE").one("Call-ID") == sipp.first("< INVITE").one("Call-ID")
 
 
+@pytest.mark.proves("sipp", "RFC 3665 3.6 offer in the 200", OURS)
+async def test_offer_in_the_200(sipps: Sipps, alice: UserAgent, tone: Path) -> None:
+    """Our INVITE has no description (the lower tier of the library does that); the offer is in the 200, we answer it."""
+    sipp = waits(sipps, "offers")
+    media = alice.media.open(alice.preferences_for(uri(sipp)))
+    session = alice.core.invite(alice.profile, uri(sipp), b"", alice.now())
+    call = alice._calls.add(session, media, incoming=False)
+    alice.turn()
+    await in_time(call.answered())
+    async with saying(call, tone):
+        await hears(call, TONE)
+    await in_time(call.hang_up())
+    await seen(sipp.done)
+    assert sipp.first("< INVITE").body == ""
+    assert "m=audio" in sipp.first("< ACK").body
+
+
 @pytest.mark.proves("sipp", "RFC 3665 3.6 offer in the 200", THEIRS)
 async def test_offer_in_the_200_of_ours(sipps: Sipps, alice: UserAgent, tone: Path) -> None:
     """An INVITE without a description: we offer in the 200, the answer is in the ACK."""
