@@ -126,6 +126,15 @@ def cpu_seconds(root: int) -> float:
     return ticks / CLOCK_TICKS
 
 
+def waited_seconds(pid: int) -> float:
+    """How long the first thread of a process has been ready to run and has had no core, since it began; 0: unknown."""
+    try:
+        # proc(5), /proc/PID/schedstat: time on a core, time in a queue for one, turns; in nanoseconds.
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (FileNotFoundError, ProcessLookupError, IndexError):
+        return 0.0
+
+
 @dataclass(frozen=True)
 class Memory:
     """Memory of a process tree in bytes. `pss` shares each common page out among its users, so it can be summed."""

@@ -1,7 +1,8 @@
 """Row 15: how late frames are with a hundred calls in one process. No peer: what counts is the beat of 20 ms.
 
 Our agent answers the calls of another process; both say speech in G.711. Two moments of each beat are looked at: its
-beginning (`Ticker.lateness`), and its end, when the last frame of the last call has been sent.
+beginning (`Ticker.lateness`), and its end, when the last frame of the last call has been sent. A process that waits for
+a core is late through no fault of its own: how long it waited stands beside the figures.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def run(sides: Sequence[str], options: Options, log: Callable[[str], None]) -> l
     beats = skipped = 0
     longest = 0.0
     shares: list[float] = []
+    waits: list[float] = []
     void: list[str] = []
     try:
         far.start()
@@ -43,9 +45,9 @@ def run(sides: Sequence[str], options: Options, log: Callable[[str], None]) -> l
                 time.sleep(SETTLE)
                 agent.ask("watch")
                 far.ask("listen")
-                before = agent.cpu()
+                before, waited = agent.cpu(), agent.waited()
                 time.sleep(options.talk_seconds)
-                used = agent.cpu() - before
+                used, waited = agent.cpu() - before, agent.waited() - waited
                 found = agent.ask("lateness")
                 quality = far.ask("quality")
             finally:
@@ -64,15 +66,19 @@ def run(sides: Sequence[str], options: Options, log: Callable[[str], None]) -> l
             skipped += found["skipped"]
             longest = max(longest, found["end"]["max"])
             shares.append(used / options.talk_seconds)
+            waits.append(waited / options.talk_seconds)
             log(
                 f"    round {len(shares)}: begins p50 {found['begin']['p50']:.2f}, p99 {found['begin']['p99']:.2f} ms; "
                 f"ends p50 {found['end']['p50']:.2f}, p99 {found['end']['p99']:.2f} ms; {found['skipped']} skipped; "
-                f"{shares[-1]:.0%} CPU; loss {quality['loss']:.1%}"
+                f"{shares[-1]:.0%} CPU, {waits[-1]:.0%} waiting for a core; loss {quality['loss']:.1%}"
             )
     finally:
         agent.stop()
         far.stop()
     begin.notes.append(f"{skipped} of {beats} beats skipped; the process used {max(shares):.0%} of a core at most")
-    end.notes.append(f"{longest:.1f} ms at most")
+    end.notes.append(
+        f"{longest:.1f} ms at most; rounds in order, with the share of time that the process waited for a core: "
+        + ", ".join(f"{late:.1f} ms ({wait:.0%})" for late, wait in zip(end.our_samples, waits, strict=True))
+    )
     begin.notes += [f"{len(void)} void rounds run again ({void[0]})"] if void else []
     return [begin, end]

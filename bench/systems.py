@@ -13,7 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from bench.process import BenchError, Child, Memory, cpu_seconds, memory
+from bench.process import BenchError, Child, Memory, cpu_seconds, memory, waited_seconds
 from bench.sipp import DOMAIN
 
 HERE = Path(__file__).parent
@@ -56,6 +56,10 @@ class System(ABC):
     def cpu(self) -> float:
         """CPU seconds used so far by all its processes and threads."""
         return cpu_seconds(self._running().pid)
+
+    def waited(self) -> float:
+        """Seconds for which its first thread has been ready and has had no core."""
+        return waited_seconds(self._running().pid)
 
     def memory(self) -> Memory:
         """What its processes occupy now."""
