@@ -622,7 +622,7 @@ def test_keep_alives() -> None:
     client = Client(instance=URN, reg_id=1).started()
     assert client.it.keep_alive(True, 0.0) == 95.0
     outbound(client, "60")
-    assert (client.it.keep_alive(True, 1.0), client.it.keep_alive(False, 0.0)) == (60.0, 48.0)
+    assert (client.it.keep_alive(True, 1.0), client.it.keep_alive(False, 0.0)) == (60.0, 24.0)
 
 
 def test_a_refresh_on_a_proved_flow_forgets_failures() -> None:

@@ -392,12 +392,12 @@ def test_stun_over_datagrams() -> None:
             begun = time()
             await asyncio.sleep(300)
             waits = [later - earlier for earlier, later in zip([begun, *server.checks], server.checks, strict=False)]
-            assert waits[0] == 0 and len(waits) >= 5 and all(48 <= wait <= 60 for wait in waits[1:])
+            assert waits[0] == 0 and len(waits) >= 10 and all(24 <= wait <= 29 for wait in waits[1:])
             assert len(server.heard) == 1
 
             # "If the XOR-MAPPED-ADDRESS … changes, the UA MUST treat this event as a failure on the flow."
             server.stun = lambda source: (source[0], source[1] + 1)
-            await asyncio.sleep(61)
+            await asyncio.sleep(30)
             assert len(server.heard) == 2 and alice.it.is_registered
 
             # "no Binding Response is received after 7 retransmissions (16 times the STUN "RTO" timer)".

@@ -54,15 +54,15 @@ def refused_wait(chance: float) -> float:
 def keep_alive_wait(flow_timer: int, stream: bool, chance: float) -> float:
     """Seconds until the next keep-alive; `flow_timer` is the registrar's Flow-Timer, 0 when it gave none.
 
-    4.4: "it SHOULD send its keep-alives so that the interval between each keep-alive is randomly distributed between
-    80% and 100% of the server-provided time"; without one, 95 to 120 seconds on streams (4.4.1) and "a random number
-    between 24 and 29 seconds" for datagrams (4.4.2).
+    Without one, 95 to 120 seconds on streams (4.4.1), and "a random number between 24 and 29 seconds" for datagrams
+    (4.4.2): "many NATs have UDP timeouts as low as 30 seconds", whatever the registrar could wait for. With one, 4.4:
+    "The UA MUST send keep-alives at least as often as this number of seconds", "randomly distributed between 80% and
+    100% of the server-provided time".
     """
-    if flow_timer > 0:
-        return max(1.0, flow_timer * (0.8 + 0.2 * chance))
-    if stream:
-        return 95.0 + 25.0 * chance
-    return 24.0 + 5.0 * chance
+    usual = 95.0 + 25.0 * chance if stream else 24.0 + 5.0 * chance
+    if flow_timer <= 0:
+        return usual
+    return max(1.0, min(usual, flow_timer * (0.8 + 0.2 * chance)))
 
 
 def retry_after(response: Response) -> float:
