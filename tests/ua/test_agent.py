@@ -12,9 +12,8 @@ import pytest
 from ringback.errors import ConfigurationError, LocalError, ParseError
 from ringback.net.certificates import self_signed_certificate
 from ringback.server.runtime import Server
-from ringback.sip.message import Request
 from ringback.ua.account import Account
-from ringback.ua.agent import Received, UserAgent
+from ringback.ua.agent import UserAgent
 from ringback.ua.registration import RegistrationFailed
 from ringback.ua.requests import RequestFailed
 from tests.server.running import DOMAIN, configured, make_accounts, password_of, port_of, started
@@ -161,56 +160,6 @@ async def test_nobody_there() -> None:
             await alice.options("a b")
         with pytest.raises(LocalError):
             await alice.request("BAD METHOD", "sip:127.0.0.1")
-
-
-async def test_messages(server: Server) -> None:
-    async with agent(server, "alice") as alice, agent(server, "bob") as bob:
-        with pytest.raises(RequestFailed) as raised:
-            await alice.message("bob", "hello")
-        assert raised.value.status == 405 and raised.value.response is not None
-        assert "INVITE" in (raised.value.response.header("allow") or "")
-        got: list[Request] = []
-
-        async def take(received: Received) -> None:
-            got.append(received.request)
-            if len(got) > 1:
-                assert received.respond(486)
-                assert not received.respond(200)
-
-        bob.handle("MESSAGE", take)
-        await alice.message("bob", "grüß dich")
-        assert got[0].body == "grüß dich".encode() and got[0].header("content-type") == "text/plain;charset=UTF-8"
-        assert got[0].from_.uri.text == f"sip:alice@{DOMAIN}"
-        with pytest.raises(RequestFailed, match="486 Busy Here"):
-            await alice.message("bob", "again")
-        bob.handle("MESSAGE", None)
-        with pytest.raises(RequestFailed, match="405"):
-            await alice.message("bob", "again")
-
-
-async def test_a_handler_that_fails(server: Server) -> None:
-    errors: list[Any] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context["message"]))
-
-    async def fail(received: Received) -> None:
-        raise RuntimeError("cannot")
-
-    async with agent(server, "alice") as alice, agent(server, "bob") as bob:
-        bob.handle("MESSAGE", fail)
-        for _ in range(2):
-            with pytest.raises(RequestFailed, match="500"):
-                await alice.message("bob", "hello")
-    assert errors == ["handle MESSAGE has failed"] * 2
-
-
-@pytest.mark.parametrize(
-    ("method", "status"), [("PUBLISH", 405), ("SUBSCRIBE", 489), ("NOTIFY", 481), ("DANCE", 501), ("INFO", 481)]
-)
-async def test_what_is_not_taken(method: str, status: int) -> None:
-    async with UserAgent("sip:bob@127.0.0.1", listen="udp:127.0.0.1:0") as bob, UserAgent("sip:a@127.0.0.1") as alice:
-        response = await alice.request(method, bob.contact)
-        assert response.status == status
-        assert ("allow" in response.names) is (status in (405, 501))
 
 
 # --- Who may come in --------------------------------------------------------------------------------------------------

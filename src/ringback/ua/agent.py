@@ -14,20 +14,19 @@ and nothing is left, however it ends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, cast
 
 from ringback.errors import LocalError
-from ringback.media.backend import MediaBackend, MediaError, MediaPreferences
+from ringback.media.backend import MediaBackend, MediaPreferences
 from ringback.media.io.backend import InProcessMedia
-from ringback.sip.description import DESCRIPTION, is_acceptable
+from ringback.sip.description import DESCRIPTION
 from ringback.sip.exchange import route_of
 from ringback.sip.headers import parse_name_addr
-from ringback.sip.message import Headers, Request, Response, build_request
-from ringback.sip.parser import METHODS
+from ringback.sip.message import Headers, Response, build_request
 from ringback.sip.profile import Profile
 from ringback.sip.session_events import Completed, CoreEvent, Requested
 from ringback.sip.stack import Incoming
@@ -37,46 +36,20 @@ from ringback.sip.user_agent import UserAgentCore
 from ringback.ua.account import Account
 from ringback.ua.call import Call
 from ringback.ua.calls import Calls, Dialing, Handler
-from ringback.ua.capabilities import Capabilities, describe_media, read_capabilities
+from ringback.ua.capabilities import Capabilities, read_capabilities
+from ringback.ua.incoming import IncomingRequests, RequestHandler
 from ringback.ua.instance import Instance
 from ringback.ua.places import Listen, NoRoute, local_address
 from ringback.ua.registration import RegistrationChange, RegistrationFailed, Registrations
 from ringback.ua.requests import RequestFailed, Requests, failure
 from ringback.ua.wire import Wire, WireOptions
 
-__all__ = ["Received", "RegistrationFailed", "RequestFailed", "RequestHandler", "UserAgent"]
+__all__ = ["RegistrationFailed", "RequestFailed", "UserAgent"]
 
 #: Seconds that the other sides get to confirm the end of calls, and the registrar that of the registration.
 FAREWELL: Final = 4.0
 #: Seconds that connections get to send what is queued, at the end.
 _LINGER: Final = 1.0
-#: Requests that handlers work on at a time; more are told to come back.
-_MOST_HANDLED: Final = 256
-
-
-class Received:
-    """A request outside of calls that has come, for a handler (`UserAgent.handle`)."""
-
-    def __init__(self, agent: UserAgent, event: Requested) -> None:
-        self.request: Request = event.request
-        self.flow: Flow = event.flow
-        self.answered = False
-        self._agent = agent
-        self._event = event
-
-    def respond(self, status: int, reason: str = "", headers: Headers | None = None, body: bytes = b"") -> bool:
-        """Answer it; False when it is too late, or was answered before."""
-        agent, event = self._agent, self._event
-        if status >= 200:
-            if self.answered:
-                return False
-            self.answered = True
-        sent = agent.core.respond(event.server, event.request, status, agent.now(), reason, headers, body)
-        agent.turn()
-        return sent
-
-
-RequestHandler = Callable[[Received], Awaitable[None]]
 
 
 class UserAgent:
@@ -124,12 +97,7 @@ class UserAgent:
         self._farewell = farewell
         self._resources = AsyncExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._handlers: dict[str, RequestHandler] = {}
-        self._handled = 0
-        self._takers = 0
-        self._described: bytes | None = None
-        self._askers: list[Requested] = []
-        self._closed = False
+        self._incoming = IncomingRequests(self)
         self._wire: Wire | None = None
         self._calls = Calls(_Host(self), transfers=self.account.transfers)
         self.registration: Registrations | None = None
@@ -191,7 +159,7 @@ class UserAgent:
         core.profiles.append(self.profile)
         # Trunks send calls to the number that was dialled, and people call addresses without a user.
         core.default = self.profile
-        core.tu.methods = [method for method in core.tu.methods if method != "MESSAGE" or method in self._handlers]
+        self._incoming.opened(core)
         if account.accept == "servers":
             wire.admits = self._admits
         if account.registers:
@@ -226,7 +194,7 @@ class UserAgent:
 
     async def close(self) -> None:
         """End everything: calls, the registration, tasks, sockets. May be called twice."""
-        self._closed = True
+        self._incoming.ending = True
         if self._wire is not None:
             # Whatever happens to who waits for the rest: the other sides of our calls are told.
             self._calls.end_all()
@@ -379,21 +347,21 @@ class UserAgent:
 
     async def calls(self) -> AsyncIterator[Call]:
         """The calls that come in, one at a time; until somebody iterates, callers hear 480."""
-        self._takers += 1
+        self._incoming.takers += 1
         try:
             async with aclosing(cast(AsyncGenerator[Call, None], self._calls.take())) as calls:
                 async for call in calls:
                     yield call
         finally:
-            self._takers -= 1
+            self._incoming.takers -= 1
 
     async def serve(self, handler: Handler) -> None:
         """Give each call that comes in to `handler`, in a task of its own, until the agent is closed."""
-        self._takers += 1
+        self._incoming.takers += 1
         try:
             await self._calls.serve(handler)
         finally:
-            self._takers -= 1
+            self._incoming.takers -= 1
 
     @property
     def running(self) -> Sequence[Call]:
@@ -407,14 +375,7 @@ class UserAgent:
 
         The handler is a coroutine function and answers with `Received.respond`; without an answer, 200 is sent.
         """
-        if handler is None:
-            self._handlers.pop(method, None)
-        else:
-            self._handlers[method] = handler
-        if self._wire is not None:
-            methods = self._wire.core.tu.methods
-            if handler is not None and method not in methods:
-                methods.append(method)
+        self._incoming.handle(method, handler)
 
     def _told(self, event: CoreEvent) -> None:
         """What the core tells."""
@@ -423,79 +384,7 @@ class UserAgent:
         if self._calls.handle(event):
             return
         if isinstance(event, Requested):
-            self._requested(event)
-
-    def _requested(self, event: Requested) -> None:
-        request = event.request
-        method = request.method
-        handler = self._handlers.get(method)
-        if handler is not None:
-            if self._handled >= _MOST_HANDLED:
-                self._respond(event, 503, [("Retry-After", "10")])
-                return
-            self.spawn(self._handle(handler, Received(self, event)), f"handle {method}")
-        elif method == "OPTIONS":
-            self._asked_for_options(event)
-        elif method in ("NOTIFY", "SUBSCRIBE"):
-            # RFC 6665 4.1.3: a NOTIFY that matches no subscription is answered with 481; 8.2.1 of it: an event package
-            # that is not supported, with 489.
-            self._respond(event, 481 if method == "NOTIFY" else 489, [])
-        elif method in METHODS:
-            # 8.2.1: "it MUST generate a 405 (Method Not Allowed) response … The UAS MUST also add an Allow header".
-            self._respond(event, 405, [])
-        else:
-            # 21.5.2: "when a UAS does not recognize the request method and is not capable of supporting it for any
-            # user".
-            self._respond(event, 501, [("Allow", ", ".join(self.core.tu.methods))])
-
-    def _respond(self, event: Requested, status: int, headers: Headers, body: bytes = b"") -> None:
-        self.core.respond(event.server, event.request, status, self.now(), "", headers, body)
-        self.turn()
-
-    async def _handle(self, handler: RequestHandler, received: Received) -> None:
-        self._handled += 1
-        try:
-            await handler(received)
-        except Exception:
-            received.respond(500)
-            raise
-        finally:
-            self._handled -= 1
-            received.respond(503 if self._closed else 200)
-
-    def _asked_for_options(self, event: Requested) -> None:
-        if not self._takers:
-            # 11.2: "the same that would have been chosen had the request been an INVITE".
-            self._respond(event, 480, self._abilities())
-        elif self._described is not None or not is_acceptable(event.request, DESCRIPTION):
-            self._answer_options(event)
-        elif len(self._askers) < _MOST_HANDLED:
-            self._askers.append(event)
-            if len(self._askers) == 1:
-                self.spawn(self._describe(), "answer OPTIONS")
-
-    def _abilities(self) -> Headers:
-        tu = self.core.tu
-        return [
-            ("Allow", ", ".join(tu.methods)),
-            ("Accept", ", ".join(tu.accept)),
-            ("Supported", ", ".join(tu.option_tags(self.profile))),
-        ]
-
-    async def _describe(self) -> None:
-        """Say what media there can be. It takes sockets to find out, so it is done once, for all who ask."""
-        try:
-            self._described = await describe_media(self._media, self.preferences_for(""))
-        except MediaError:
-            self._described = b""
-        finally:
-            askers, self._askers = self._askers, []
-            for event in askers:
-                self._answer_options(event)
-
-    def _answer_options(self, event: Requested) -> None:
-        body = self._described if is_acceptable(event.request, DESCRIPTION) else b""
-        self._respond(event, 200, [("Content-Type", DESCRIPTION)] if body else [], body or b"")
+            self._incoming.requested(event)
 
     def _admits(self, incoming: Incoming) -> bool:
         """Whether a request that begins something comes from where we registered."""
