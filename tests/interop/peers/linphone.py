@@ -108,6 +108,7 @@ class Linphone:
         self.host = host
         self._seen = 0
         self.heard_file = directory / "heard.wav"
+        self.codec = codec
         self.heard_rate = HEARD_RATES[codec]
         self.port = free_port(0)
         place = f"[{host}]" if ":" in host else host
@@ -246,8 +247,12 @@ class Linphone:
         return self.heard_file
 
     def hearing(self) -> Hearing:
-        """What it has heard in its present or last call."""
-        return Hearing.read(self.heard_file, unwritten_rate=self.heard_rate)
+        """What it has heard in its present or last call.
+
+        What Linphone 5.1 is sent as L16 it leaves in network byte order, and so it plays noise; what it sends is right.
+        """
+        heard = Hearing.read(self.heard_file, unwritten_rate=self.heard_rate)
+        return heard.swapped() if self.codec == "L16" else heard
 
     def record(self, name: str) -> None:
         """Write what it hears in its next call to another file."""

@@ -93,8 +93,6 @@ IMPOSSIBLE: Final = {
     ("baresip", "attended transfer", OURS): "baresip 1.0 neither sends nor takes Replaces",
     ("baresip", "attended transfer", THEIRS): "baresip 1.0 has no command for it",
     ("linphone", "re-INVITE", THEIRS): "linphonec has no command but pause and resume",
-    ("linphone", "codec L16", OURS): "Linphone has L16 at 44,100/s only, in packets that no Ethernet carries",
-    ("linphone", "codec L16", THEIRS): "Linphone has L16 at 44,100/s only, in packets that no Ethernet carries",
     ("sipp", "RFC 3262 refused by 420", THEIRS): "our user agents know 100rel",
     ("sipp", "RFC 3891 Replaces without a call", OURS): "Ringback is the one that is called",
     ("sipp", "RFC 3311 UPDATE in the call", OURS): "in a confirmed dialog it offers by re-INVITE (RFC 3311 5.1)",

@@ -188,7 +188,7 @@ async def test_redirection(sipps: Sipps, agents: Agents) -> None:
 
 @pytest.mark.proves("sipp", "RFC 3665 3.6 offer in the 200", OURS)
 async def test_offer_in_the_200(sipps: Sipps, alice: UserAgent, tone: Path) -> None:
-    """Our INVITE has no description (the lower tier of the library does that); the offer is in the 200, we answer it."""
+    """Our INVITE has no description (on the lower tier of the library); we answer the offer of the 200 in the ACK."""
     sipp = waits(sipps, "offers")
     media = alice.media.open(alice.preferences_for(uri(sipp)))
     session = alice.core.invite(alice.profile, uri(sipp), b"", alice.now())
@@ -229,6 +229,21 @@ async def test_media_moves(sipps: Sipps, alice: UserAgent, tone: Path, ours: boo
         await hears(call, TONE)
     await in_time(call.hang_up())
     await seen(sipp.done)
+
+
+@pytest.mark.proves("sipp", "RFC 3665 3.7 re-INVITE", OURS)
+async def test_our_media_moves(sipps: Sipps, alice: UserAgent, tone: Path) -> None:
+    """We go on at another address, and hear what is sent there."""
+    sipp = waits(sipps, "takes_reinvite")
+    call = await in_time(alice.call(uri(sipp)))
+    async with saying(call, tone):
+        await hears(call, TONE)
+        await in_time(call.reoffer(replace(call.media.preferences, address="127.0.0.2"), "moved"))
+        await hears(call, TONE)
+    await in_time(call.hang_up())
+    await seen(sipp.done)
+    places = [re.findall(r"c=IN IP4 (\S+)", sipp.first("< INVITE", number).body) for number in range(2)]
+    assert places == [["127.0.0.1"], ["127.0.0.2"]]
 
 
 @pytest.mark.proves("sipp", "RFC 3665 3.8 no answer", OURS)
