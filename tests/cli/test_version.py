@@ -9,6 +9,7 @@ import pytest
 
 import ringback
 from ringback.cli import version
+from ringback.media.codecs import opus
 from tests.cli.processes import ringback as command
 
 PYPROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
@@ -20,7 +21,7 @@ def test_it_tells_the_version_of_the_project() -> None:
     lines = out.splitlines()
     assert (code, err) == (0, "")
     assert lines[:3] == [f"ringback {expected}", f"Python {platform.python_version()}", "interpreted"]
-    assert len(lines) == 4
+    assert len(lines) == 5
 
 
 @pytest.mark.parametrize(("compiled", "form"), [(True, "compiled"), (False, "interpreted")])
@@ -38,3 +39,18 @@ def test_it_tells_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(version, "version_of", missing)
     assert version.lines()[3] == "asyncio without uvloop"
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [("libopus 1.4", "libopus 1.4"), (None, "no libopus: Opus is not offered")],
+)
+def test_it_tells_whether_there_is_opus(monkeypatch: pytest.MonkeyPatch, found: str | None, told: str) -> None:
+    monkeypatch.setattr(opus, "version", lambda: found)
+    assert version.lines()[4:] == [told]
+
+
+def test_a_library_that_is_not_there_is_said_to_be_missing() -> None:
+    code, out, err = command("version", RINGBACK_OPUS="/nowhere/libopus.so")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == "no libopus: Opus is not offered"

@@ -14,6 +14,7 @@ from ringback.cli.options import options
 from ringback.cli.register import register
 from ringback.cli.run import run
 from ringback.cli.serve import serve
+from ringback.cli.softphone import softphone
 from ringback.cli.status import status
 from ringback.cli.trace import trace
 from ringback.cli.user import app as user
@@ -29,7 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, serve, bindings, status, trace, call, answer, register, options, version):
+for command in (run, serve, bindings, status, trace, call, answer, register, options, softphone, version):
     app.command()(command)
 for group in (user, config):
     app.add_typer(group)

@@ -12,7 +12,7 @@ __all__ = ["lines", "version"]
 
 
 def version() -> None:
-    """Say which version this is, whether it runs compiled, and on which event loop."""
+    """Say which version this is, whether it runs compiled, on which event loop, and with which libopus."""
     for line in lines():
         print(line)
 
@@ -24,6 +24,7 @@ def lines() -> list[str]:
         f"Python {platform.python_version()}",
         "compiled" if ringback.compiled() else "interpreted",
         _loop(),
+        _opus(),
     ]
 
 
@@ -32,3 +33,9 @@ def _loop() -> str:
         return f"uvloop {version_of('uvloop')}"
     except PackageNotFoundError:
         return "asyncio without uvloop"
+
+
+def _opus() -> str:
+    from ringback.media.codecs import opus
+
+    return opus.version() or "no libopus: Opus is not offered"
