@@ -12,32 +12,44 @@ from ringback._pure import compiled, install
 install()
 
 if TYPE_CHECKING:
+    from ringback.ua.account import Account
+    from ringback.ua.accounts import load_accounts
     from ringback.ua.agent import UserAgent
     from ringback.ua.call import Call
     from ringback.ua.conversation import Conversation, connect
     from ringback.ua.failures import CallEnded, CallFailed
+    from ringback.ua.registration import RegistrationFailed
+    from ringback.ua.requests import RequestFailed
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Account",
     "Call",
     "CallEnded",
     "CallFailed",
     "Conversation",
+    "RegistrationFailed",
+    "RequestFailed",
     "UserAgent",
     "__version__",
     "compiled",
     "connect",
+    "load_accounts",
 ]
 
 #: Where the public names come from. They are imported when they are asked for: a server needs no sound.
 _HOMES: Final = {
+    "Account": "ringback.ua.account",
     "Call": "ringback.ua.call",
     "CallEnded": "ringback.ua.failures",
     "CallFailed": "ringback.ua.failures",
     "Conversation": "ringback.ua.conversation",
+    "RegistrationFailed": "ringback.ua.registration",
+    "RequestFailed": "ringback.ua.requests",
     "UserAgent": "ringback.ua.agent",
     "connect": "ringback.ua.conversation",
+    "load_accounts": "ringback.ua.accounts",
 }
 
 
