@@ -208,6 +208,10 @@ class Baresip:
         """Wait until the call is over; why, as it says, with the status of a refusal."""
         return self.expect("CALL_CLOSED").get("param", "")
 
+    def found_way(self) -> None:
+        """Wait until ICE has found a way for the sound."""
+        self.program.expect("ice: audio: connectivity check is complete")
+
     def heard(self) -> Path:
         """The file with what this phone hears in its present or last call."""
         wait_until(lambda: any(self.directory.glob("dump-*-dec.wav")), 10, "recording of baresip", self.program.tail)

@@ -174,7 +174,7 @@ async def test_sdes_over_tls(
 
 @pytest.mark.interop("linphonec", "openssl")
 @pytest.mark.proves("linphone", "attended transfer", THEIRS)
-@pytest.mark.parametrize("peer", ["ringback"], indirect=True)
+@pytest.mark.proves("{peer}", "transfer through the server", THEIRS)
 async def test_linphone_transfers_after_a_talk(
     peer: str, server: Server, phones: Phones, agents: Agents, tone: Path
 ) -> None:
