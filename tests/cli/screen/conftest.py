@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from ringback.cli.screen.app import Softphone
 from ringback.cli.screen.contacts import Contacts
@@ -41,13 +42,17 @@ class Shown:
         await self.pilot.press(*keys)
 
     async def type(self, text: str) -> None:
-        """Type into what has the focus, and Enter."""
-        await self.pilot.press(*text, "enter")
+        """Put this into the field that has the focus, and press Enter."""
+        field = self.app.focused
+        assert isinstance(field, Input)
+        field.value = text
+        await self.pilot.press("enter")
 
     async def dial(self, target: str) -> Line:
         """Call somebody from the field; the call's line."""
         before = len(self.board.lines)
         self.app.query_one("#number").focus()
+        await self.pilot.pause()
         await self.type(target)
         await self.until(lambda: len(self.board.lines) > before)
         return self.board.lines[-1]

@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Grid, Horizontal, Vertical, VerticalScroll
 from textual.widgets import Button, DataTable, Footer, Input, Static
 
 from ringback.cli.screen.contacts import Contacts
@@ -27,7 +27,7 @@ __all__ = ["Softphone"]
 LOOK: Final = 0.25
 _LOOKS_A_RING: Final = 12
 #: Columns of the list of calls, and how wide they are.
-_COLUMNS: Final = (("State", 15), ("Time", 8), ("Who", 34), ("Heard", 10), ("Said", 10))
+_COLUMNS: Final = (("State", 14), ("Time", 7), ("Heard", 10), ("Said", 10), ("Who", 40))
 _BUTTONS: Final = (
     ("Call", "call"),
     ("Answer", "answer"),
@@ -38,6 +38,7 @@ _BUTTONS: Final = (
     ("Digits", "digits"),
     ("Transfer", "transfer"),
     ("Connect", "connect"),
+    ("Contact", "add_contact"),
 )
 
 
@@ -48,11 +49,11 @@ class Softphone(App[None]):
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     #status, #message { height: 1; background: $panel; padding: 0 1; }
-    #left { width: 34; border-right: solid $panel; }
+    #left { width: 26; border-right: solid $panel; }
     #contacts { height: 1fr; }
     #calls { height: 12; }
-    #keys { height: 3; }
-    #keys Button { min-width: 8; margin-right: 1; }
+    #keys { grid-size: 5 2; grid-gutter: 0 1; grid-rows: 1; height: 3; padding-top: 1; }
+    #keys Button { width: 100%; min-width: 8; }
     #about { height: 1fr; padding: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -93,9 +94,9 @@ class Softphone(App[None]):
                 yield self._book
             with Vertical():
                 yield self._calls
-                with Horizontal(id="keys"):
+                with Grid(id="keys"):
                     for label, action in _BUTTONS:
-                        yield Button(label, id=action, action=f"app.{action}")
+                        yield Button(label, id=action, action=f"app.{action}", compact=True)
                 with VerticalScroll(id="about"):
                     yield self._about
         yield self._said
@@ -332,7 +333,7 @@ def _cells(line: Line, now: float) -> list[str]:
     return [
         state_of(line),
         duration(line.seconds(now)),
-        f"{way} {plain(line.call.remote_name, 60)}",
         bar(levels.heard),
         bar(levels.said),
+        f"{way} {plain(line.call.remote_name, 60)}",
     ]
