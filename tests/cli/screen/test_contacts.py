@@ -29,9 +29,7 @@ def test_what_stands_in_the_file_stays(tmp_path: Path) -> None:
     file.chmod(0o600)
     contacts = Contacts(file)
     contacts.add('Çağla "Ç" \\', "tel:+4930123456")
-    assert file.read_text() == (
-        '# friends\nbob = "sip:bob@example.org"\n"Çağla \\"Ç\\" \\\\" = "tel:+4930123456"\n'
-    )
+    assert file.read_text() == ('# friends\nbob = "sip:bob@example.org"\n"Çağla \\"Ç\\" \\\\" = "tel:+4930123456"\n')
     assert file.stat().st_mode & 0o777 == 0o600
     assert list(Contacts(file)) == ["bob", 'Çağla "Ç" \\']
 
