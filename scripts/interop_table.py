@@ -37,8 +37,9 @@ What Ringback's user agents have shown against systems that others wrote. This p
     scripts/interop_table.py
 
 which runs `pytest {tests}` and writes what passed, what failed, what was skipped and why, and what no test shows.
-In the columns: who calls, or who does it (holds, transfers, presses keys, refreshes). Sound is verified from recorded
-files on both sides: tones by their spectrum and length, speech by alignment and STOI.
+In the columns: who calls, or who does it (holds, transfers, presses keys, refreshes). "Yes" names the tests that show
+it, "no" why it cannot be shown. Sound is verified by what both sides have heard: tones by their spectrum and length,
+speech by alignment and intelligibility (STOI above 0.9).
 
 Run on {system}, Python {python}: {passed} passed, {failed} failed, {skipped} skipped, in {seconds:.0f} s.
 """
@@ -63,7 +64,7 @@ def cell(results: dict[str, Any], peer: str, feature: str, direction: str) -> st
     """What stands in the table at one place."""
     for *place, why in results["impossible"]:
         if place == [peer, feature, direction]:
-            return f"cannot be: {why}"
+            return f"no: {why}"
     tests = [test for test in results["tests"] if [peer, feature, direction] in test["proves"]]
     outcome, reason = outcome_of(tests)
     if outcome == "passed":

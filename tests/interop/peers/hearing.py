@@ -81,10 +81,6 @@ class Hearing:
         heard = self.samples[np.abs(self.samples) > 10 ** (SILENCE_DB / 20)]
         return float(10 * np.log10(np.mean(heard**2))) if len(heard) else -np.inf
 
-    def swapped(self) -> Hearing:
-        """The same with the octets of each sample in the other order."""
-        return Hearing.of(np.round(self.samples * 32768).astype(np.int16).byteswap(), self.rate)
-
     def part(self, start: float, end: float | None = None) -> Hearing:
         """From `start` to `end`, in seconds; negative ones count from the end."""
         last = None if end is None else int(end * self.rate)

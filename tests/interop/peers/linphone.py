@@ -66,13 +66,12 @@ CODECS = {
     "PCMU": (8000, 1),
     "PCMA": (8000, 1),
     "G722": (8000, 1),
-    "L16": (44100, 1),
     "opus": (48000, 2),
 }
 """Its codecs with the rate of the RTP clock and the channels, as its configuration has them."""
 UNUSED_CODECS = (("speex", 16000), ("speex", 8000), ("G729", 8000))
 """Others that it would offer if they were not turned off."""
-HEARD_RATES = {"PCMU": 8000, "PCMA": 8000, "G722": 16000, "L16": 44100, "opus": 48000}
+HEARD_RATES = {"PCMU": 8000, "PCMA": 8000, "G722": 16000, "opus": 48000}
 """The rate of what it records with each codec."""
 
 
@@ -108,7 +107,6 @@ class Linphone:
         self.host = host
         self._seen = 0
         self.heard_file = directory / "heard.wav"
-        self.codec = codec
         self.heard_rate = HEARD_RATES[codec]
         self.port = free_port(0)
         place = f"[{host}]" if ":" in host else host
@@ -247,12 +245,8 @@ class Linphone:
         return self.heard_file
 
     def hearing(self) -> Hearing:
-        """What it has heard in its present or last call.
-
-        What Linphone 5.1 is sent as L16 it leaves in network byte order, and so it plays noise; what it sends is right.
-        """
-        heard = Hearing.read(self.heard_file, unwritten_rate=self.heard_rate)
-        return heard.swapped() if self.codec == "L16" else heard
+        """What it has heard in its present or last call."""
+        return Hearing.read(self.heard_file, unwritten_rate=self.heard_rate)
 
     def record(self, name: str) -> None:
         """Write what it hears in its next call to another file."""

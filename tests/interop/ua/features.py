@@ -47,6 +47,7 @@ FEATURES: Final = (
     Feature("DTMF", "telephone-events (RFC 4733), every key once", PHONES),
     Feature("hold and resume", "silence while held, sound after it (RFC 3264 8.4)", PHONES),
     Feature("re-INVITE", "a new offer within the call, sound goes on", PHONES),
+    Feature("quality repair", "under 8 % loss the sound is made more robust; restored later", ("baresip",)),
     Feature("blind transfer", "REFER; the other side talks to a third one (RFC 5589 6)", PHONES),
     Feature("attended transfer", "REFER with Replaces (RFC 5589 7)", PHONES),
     Feature("RFC 3665 2.1 registration", "REGISTER, challenged", ("sipp",)),
@@ -89,9 +90,20 @@ FEATURES: Final = (
 )
 
 IMPOSSIBLE: Final = {
+    ("baresip", "quality repair", THEIRS): "it is Ringback that repairs",
     ("baresip", "early media", OURS): "baresip 1.0 sends no sound with its 183",
     ("baresip", "attended transfer", OURS): "baresip 1.0 neither sends nor takes Replaces",
     ("baresip", "attended transfer", THEIRS): "baresip 1.0 has no command for it",
+    (
+        "linphone",
+        "codec L16",
+        OURS,
+    ): "Linphone 5.1 takes L16 in the wrong order of octets, and falls silent now and then",
+    (
+        "linphone",
+        "codec L16",
+        THEIRS,
+    ): "Linphone 5.1 takes L16 in the wrong order of octets, and falls silent now and then",
     ("linphone", "re-INVITE", THEIRS): "linphonec has no command but pause and resume",
     ("sipp", "RFC 3262 refused by 420", THEIRS): "our user agents know 100rel",
     ("sipp", "RFC 3891 Replaces without a call", OURS): "Ringback is the one that is called",

@@ -12,8 +12,9 @@ import pytest
 from ringback import UserAgent
 from ringback.ua.registration import FlowRegistration, RegistrationFailed
 from tests.interop.peers.server import DOMAIN, Certificate, KamailioServer, password_of
+from tests.interop.ua.features import OURS
 
-pytestmark = pytest.mark.interop("kamailio", "openssl")
+pytestmark = [pytest.mark.interop("kamailio", "openssl"), pytest.mark.proves("kamailio", "registered", OURS)]
 
 TRANSPORTS = ["udp", "tcp", "tls"]
 

@@ -16,6 +16,7 @@ from ringback.media.backend import Change
 from ringback.media.io.sockets import MediaSocket
 from tests.interop.peers.baresip import Baresip
 from tests.interop.ua.conftest import Agents, Phones
+from tests.interop.ua.features import OURS
 from tests.interop.ua.talk import TONE, hears, in_time, saying, seen
 
 
@@ -71,6 +72,7 @@ async def repaired(call: Call, count: int, seconds: float) -> list[Change]:
 
 @pytest.mark.slow
 @pytest.mark.interop("baresip")
+@pytest.mark.proves("baresip", "quality repair", OURS)
 async def test_eight_per_cent_of_loss(phones: Phones, agents: Agents, tone: Path, network: Network) -> None:
     """The far end is baresip: FEC while packets are lost, taken back when they are not; both are heard all the time.
 
