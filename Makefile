@@ -4,6 +4,7 @@
 PYTHON = $(shell scripts/choose_python.sh python3 /usr/bin/python3 python3.13 python3.12 python3.11)
 BIN = .venv/bin
 PYTEST = $(BIN)/python -m pytest
+AT_ONCE = -n auto --dist loadfile
 FUZZ_SECONDS ?= 60
 
 .DELETE_ON_ERROR:
@@ -32,8 +33,10 @@ test: venv peers test-pure test-compiled
 peers: venv
 	@scripts/install_peers.sh
 
+# On all cores what needs no real peers; one after the other what does.
 test-pure: venv
-	RINGBACK_PURE=1 $(PYTEST)
+	RINGBACK_PURE=1 $(PYTEST) $(AT_ONCE) -m "not interop"
+	RINGBACK_PURE=1 $(PYTEST) -m interop
 
 # The second pass runs what is compiled; without a compiler it would only repeat the first.
 test-compiled: venv
@@ -41,7 +44,7 @@ test-compiled: venv
 	@set -e; \
 	form=$$(RINGBACK_PURE=0 $(BIN)/python -W error -c 'import ringback; print(ringback.compiled())'); \
 	if [ "$$form" = True ]; then \
-		set -x; RINGBACK_PURE=0 $(PYTEST) -m "not interop and not slow" tests/test__pure.py tests/sip tests/net; \
+		set -x; RINGBACK_PURE=0 $(PYTEST) $(AT_ONCE) -m "not interop and not slow" tests/test__pure.py tests/sip tests/net; \
 	else \
 		echo "No second pass of the tests: nothing is compiled here."; \
 	fi

@@ -65,6 +65,9 @@ else:
     else:
         # One group, one shared library: calls between these modules are direct C calls. And a C file for each module:
         # one for all takes the compiler twice as long, and only one core.
-        extensions = mypycify(compiled_modules(ROOT), opt_level="3", group_name="ringback", multi_file=True)
+        options = [f"--config-file={ROOT / 'scripts' / 'mypyc.ini'}"]
+        extensions = mypycify(
+            [*options, *compiled_modules(ROOT)], opt_level="3", group_name="ringback", multi_file=True
+        )
         compile_at_once()
     setup(ext_modules=extensions, setup_requires=["mypy>=1.14"])

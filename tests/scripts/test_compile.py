@@ -12,7 +12,7 @@ import pytest
 from scripts.compiled_modules import compiled_modules
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-FILES = ("setup.py", "scripts/compile.py", "scripts/compiled_modules.py", "src/ringback/_pure.py")
+FILES = ("setup.py", "scripts/compile.py", "scripts/compiled_modules.py", "scripts/mypyc.ini", "src/ringback/_pure.py")
 PROJECT = '[project]\nname = "ringback"\nversion = "0"\n[tool.mypy]\nstrict = true\n'
 HOT = "# hot\nsrc/ringback/sip/*.py\n!src/ringback/sip/cold.py\n"
 SUM = "def total(first: int, second: int) -> int:\n    return first + second\n"
