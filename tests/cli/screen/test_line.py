@@ -6,7 +6,7 @@ import asyncio
 
 from ringback.cli.screen.line import Line
 from ringback.ua.devices import Devices
-from tests.cli.screen.conftest import incoming
+from tests.cli.screen.screens import incoming
 from tests.ua.phones import phones
 from tests.ua.test_call import connected
 from tests.ua.test_devices import Card

@@ -11,7 +11,7 @@ from ringback.cli.screen.switchboard import MOST_ENDED, MOST_LIVE, Switchboard
 from ringback.ua.agent import UserAgent
 from ringback.ua.call import Call
 from ringback.ua.devices import Devices
-from tests.cli.screen.conftest import incoming
+from tests.cli.screen.screens import incoming
 from tests.ua.phones import Phone, phones
 from tests.ua.test_devices import Card
 

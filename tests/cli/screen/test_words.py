@@ -33,9 +33,9 @@ def test_durations(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
 
 
-@pytest.mark.parametrize(("level", "signs"), [(-127, 0), (-60, 0), (-30, 5), (-6, 9), (0, 10), (3, 10)])
+@pytest.mark.parametrize(("level", "signs"), [(-127, 0), (-60, 0), (-30, 3), (-9, 5), (0, 6), (3, 6)])
 def test_levels(level: float, signs: int) -> None:
-    assert bar(level) == "█" * signs + "·" * (10 - signs)
+    assert bar(level) == "█" * signs + "·" * (6 - signs)
 
 
 def test_the_time_of_day_of_an_event() -> None:

@@ -27,7 +27,7 @@ __all__ = ["Softphone"]
 LOOK: Final = 0.25
 _LOOKS_A_RING: Final = 12
 #: Columns of the list of calls, and how wide they are.
-_COLUMNS: Final = (("State", 14), ("Time", 7), ("Heard", 10), ("Said", 10), ("Who", 40))
+_COLUMNS: Final = (("State", 15), ("Time", 8), ("Heard", 7), ("Said", 7), ("Who", 60))
 _BUTTONS: Final = (
     ("Call", "call"),
     ("Answer", "answer"),
@@ -82,7 +82,7 @@ class Softphone(App[None]):
         self._status = Static(id="status")
         self._number = Input(placeholder="Call: sip:…, a user, a contact", id="number")
         self._book: DataTable[Text] = DataTable(id="contacts", cursor_type="row", show_header=False)
-        self._calls: DataTable[Text] = DataTable(id="calls", cursor_type="row")
+        self._calls: DataTable[Text] = DataTable(id="calls", cursor_type="row", cell_padding=0)
         self._about = Static(id="details")
         self._said = Static(id="message")
 
@@ -212,7 +212,6 @@ class Softphone(App[None]):
         text = self._number.value.strip()
         if text:
             self._number.value = ""
-            self.message = f"calling {text}"
             self.board.dial(self.contacts.target(text))
         else:
             self._number.focus()

@@ -12,7 +12,7 @@ __all__ = ["bar", "clock", "details", "duration", "plain", "state_of"]
 
 #: The quietest that a level shows, in dBov, and how many signs full scale is.
 _QUIETEST: Final = -60.0
-_SIGNS: Final = 10
+_SIGNS: Final = 6
 LONGEST: Final = 120
 #: Lines of a call's history that are shown.
 MOST_CHANGES: Final = 12
