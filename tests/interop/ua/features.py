@@ -85,7 +85,7 @@ FEATURES: Final = (
     Feature("call with baresip through the server", "each registered there, with sound", ("kamailio", "ringback")),
     Feature("transfer through the server", "a registered phone is sent to another", ("kamailio", "ringback")),
     Feature("call over TLS through the server", "signalling over TLS, keys by SDES", ("ringback",)),
-    Feature("STUN", "the address that the server sees becomes a candidate (RFC 8445 5.1.1)", ("coturn",)),
+    Feature("STUN", "coturn is asked where we are seen (RFC 8445 5.1.1)", ("coturn",)),
     Feature("TURN", "sound through a relay (RFC 8656)", ("coturn",)),
 )
 
