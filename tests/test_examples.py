@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 from ringback import Call, CallFailed
-from ringback.media.samples import Samples
-from ringback.media.wav import WavWriter
 from tests.cli.processes import DOMAIN, ringback, served
+from tests.cli.test_answer import write_tone
 from tests.interop.peers.program import Program, free_port
 from tests.ua.phones import Phone, phones
 from tests.ua.test_call import heard, incoming, loudest, tone
@@ -82,13 +81,6 @@ async def test_bots_say_what_they_hear(start: Start, name: str) -> None:
         assert abs(loudest(await heard(call, 2000), 8000) - 700) < 8
         await call.hang_up()
         await alice.calls.none_left()
-
-
-def write_tone(path: Path, hertz: int) -> Path:
-    samples: Samples = (8000 * np.sin(2 * np.pi * hertz * np.arange(8000) / 16000)).astype(np.int16)
-    with WavWriter(path, 16000) as writer:
-        writer.write(samples)
-    return path
 
 
 async def test_the_menu_and_click_to_call_through_a_server(tmp_path: Path, start: Start) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,6 +30,10 @@ from ringback.cli.phone import (
     run_until_interrupted,
 )
 from ringback.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ringback.ua.account import Account
+    from ringback.ua.call import Call
 
 __all__ = ["answer"]
 
@@ -86,7 +90,7 @@ def answer(
     raise typer.Exit(run_until_interrupted(_answer(account, answering, once)))
 
 
-async def _answer(account: Any, answering: _Answering, once: bool) -> int:
+async def _answer(account: Account, answering: _Answering, once: bool) -> int:
     from ringback.ua.agent import UserAgent
 
     async with UserAgent(account) as agent:
@@ -122,7 +126,7 @@ class _Answering:
         self._reject = reject
         self._number = 0
 
-    async def handle(self, call: Any) -> None:
+    async def handle(self, call: Call) -> None:
         """One call, from its ringing to its end."""
         self._number += 1
         number = self._number
@@ -135,7 +139,7 @@ class _Answering:
         finally:
             self.reporter.ended(call, call.cause or await call.ended())
 
-    async def _take(self, call: Any, number: int) -> None:
+    async def _take(self, call: Call, number: int) -> None:
         if self._early:
             await call.early_media()
         if self._after:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,6 +29,11 @@ from ringback.cli.phone import (
     run_until_interrupted,
 )
 from ringback.errors import ConfigurationError, ParseError, RingbackError
+
+if TYPE_CHECKING:
+    from ringback.sip.cause import Cause
+    from ringback.ua.account import Account
+    from ringback.ua.call import Call
 
 __all__ = ["call"]
 
@@ -89,7 +94,7 @@ class _Wishes:
         self.transfer = transfer
 
 
-async def _call(account: Any, target: str, wishes: _Wishes, reporter: Reporter) -> int:
+async def _call(account: Account, target: str, wishes: _Wishes, reporter: Reporter) -> int:
     from ringback.ua.agent import UserAgent
     from ringback.ua.failures import CallFailed
 
@@ -116,13 +121,13 @@ async def _call(account: Any, target: str, wishes: _Wishes, reporter: Reporter) 
     return 0
 
 
-def _interrupted() -> Any:
+def _interrupted() -> Cause:
     from ringback.sip.cause import LOCAL, Cause
 
     return Cause(0, "interrupted", LOCAL)
 
 
-async def _talk(call: Any, wishes: _Wishes, reporter: Reporter) -> None:
+async def _talk(call: Call, wishes: _Wishes, reporter: Reporter) -> None:
     async with AsyncExitStack() as stack:
         if wishes.record is not None:
             await stack.enter_async_context(call.record(wishes.record, 16000))
@@ -138,7 +143,7 @@ async def _talk(call: Any, wishes: _Wishes, reporter: Reporter) -> None:
         reporter.say("transferred", f"transferred to {wishes.transfer}", target=wishes.transfer)
 
 
-async def _say(call: Any, wishes: _Wishes) -> None:
+async def _say(call: Call, wishes: _Wishes) -> None:
     """What we have to say, and then as long as is wished."""
     started = asyncio.get_running_loop().time()
     if wishes.digits:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,9 +17,22 @@ from ringback.cli.agents import ANONYMOUS, account_of
 from ringback.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from ringback.sip.cause import Cause
     from ringback.ua.account import Account
+    from ringback.ua.call import Call
 
-__all__ = ["As", "Codec", "Encryption", "Ice", "Json", "Reporter", "account_for", "file_for", "run_until_interrupted"]
+__all__ = [
+    "As",
+    "Codec",
+    "Encryption",
+    "Ice",
+    "Json",
+    "Reporter",
+    "account_for",
+    "file_for",
+    "handled",
+    "run_until_interrupted",
+]
 
 As = Annotated[str, typer.Option("--as", help="An account by its name in the accounts file, or a SIP address.")]
 Codec = Annotated[list[str] | None, typer.Option("--codec", help="A codec, best first; may be given several times.")]
@@ -64,7 +77,7 @@ class Reporter:
         else:
             print(text or event, flush=True)
 
-    def answered(self, call: Any) -> None:
+    def answered(self, call: Call) -> None:
         """A call is answered: how it sounds."""
         report = next(iter(call.quality()), None)
         codec = report.codec if report is not None else ""
@@ -77,7 +90,7 @@ class Reporter:
             encrypted=call.media.encrypted,
         )
 
-    def ended(self, call: Any, cause: Any) -> None:
+    def ended(self, call: Call, cause: Cause) -> None:
         """A call is over: why, and how it was."""
         for change in call.history:
             if change.kind != "ended":
@@ -106,7 +119,7 @@ def run_until_interrupted(main: Coroutine[Any, Any, int]) -> int:
 
     async def guarded() -> int:
         task = asyncio.ensure_future(main)
-        with _handled(task):
+        with handled((signal.SIGINT, signal.SIGTERM), task.cancel):
             try:
                 return await task
             except asyncio.CancelledError:
@@ -116,12 +129,13 @@ def run_until_interrupted(main: Coroutine[Any, Any, int]) -> int:
 
 
 @contextmanager
-def _handled(task: asyncio.Future[int]) -> Any:
+def handled(signals: Sequence[signal.Signals], call: Callable[[], object]) -> Iterator[None]:
+    """Meanwhile `call` is called when one of the signals comes."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
+    for number in signals:
+        loop.add_signal_handler(number, call)
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in signals:
             loop.remove_signal_handler(number)

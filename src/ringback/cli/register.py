@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import signal
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +21,7 @@ from ringback.cli.agents import (
     Transport,
     account_of,
 )
+from ringback.cli.phone import run_until_interrupted
 from ringback.errors import ParseError
 
 if TYPE_CHECKING:
@@ -62,32 +61,23 @@ def register(
         listen=listen,
         register=True,
     )
-    asyncio.run(_keep(account, as_json))
+    run_until_interrupted(_keep(account, as_json))
+    _say([json.dumps({"state": "off"})] if as_json else ["ended"])
 
 
-async def _keep(account: Account, as_json: bool) -> None:
+async def _keep(account: Account, as_json: bool) -> int:
     from ringback.ua.agent import UserAgent
 
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
-    agent = UserAgent(account)
-    try:
-        async with agent:
-            _say(_all(agent) if as_json else [line for flow in _flows(agent) for line in lines(flow)])
-            if not as_json:
-                _say(["Ctrl-C ends the registration."])
-            last = {flow.server.text: flow.change() for flow in _flows(agent)}
-            async for change in agent.changes():
-                if _tells(last.get(change.server), change):
-                    _say([json.dumps(asdict(change))] if as_json else [told(change)])
-                last[change.server] = change
-    except asyncio.CancelledError:
-        # A signal; what was registered has been taken back by now.
-        pass
-    _say([json.dumps({"state": "off"})] if as_json else ["ended"])
+    async with UserAgent(account) as agent:
+        _say(_all(agent) if as_json else [line for flow in _flows(agent) for line in lines(flow)])
+        if not as_json:
+            _say(["Ctrl-C ends the registration."])
+        last = {flow.server.text: flow.change() for flow in _flows(agent)}
+        async for change in agent.changes():
+            if _tells(last.get(change.server), change):
+                _say([json.dumps(asdict(change))] if as_json else [told(change)])
+            last[change.server] = change
+    return 0
 
 
 def _flows(agent: UserAgent) -> list[FlowRegistration]:

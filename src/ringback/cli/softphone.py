@@ -19,7 +19,7 @@ from ringback.cli.agents import (
     Transport,
 )
 from ringback.cli.answer import DEFAULT_PLACE
-from ringback.cli.phone import As, Codec, Encryption, Ice, account_for
+from ringback.cli.phone import As, Codec, Encryption, Ice, account_for, handled
 from ringback.errors import LocalError
 
 if TYPE_CHECKING:
@@ -106,12 +106,6 @@ async def _show(account: Account, contacts: Contacts, devices: Devices | None, s
 
     async with UserAgent(account) as agent:
         app = Softphone(Switchboard(agent, devices, silence), contacts)
-        loop = asyncio.get_running_loop()
         # Left in order: the terminal is as it was, and calls are hung up.
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, app.exit)
-        try:
+        with handled((signal.SIGTERM, signal.SIGHUP), app.exit):
             await app.run_async()
-        finally:
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                loop.remove_signal_handler(number)

@@ -17,6 +17,9 @@ nominations (aggressive, RFC 5245): the best counts.
 
 A message that the right key did not sign changes nothing and is not answered: no address moves, no check fails.
 Everything is bounded: candidates, pairs, checks, and requests that come before the far end's SDP has.
+
+Over 600 lines, since it is one machine: checks, answers to them, nomination and consent all change the same pairs. What
+needs no state of it stands in `candidates`, `checklist`, `consent`, `stun` and `stun_request`.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ from ringback.sip.session import Session
 from ringback.sip.session_events import ANSWER
 from ringback.sip.session_kinds import ESTABLISHED
 from ringback.sip.status import reason_phrase
-from ringback.ua.failures import CallEnded, CallFailed
+from ringback.ua.failures import CallEnded, CallFailed, status_of
 from ringback.ua.host import Host
 from ringback.ua.sound import CallSound
 
@@ -349,8 +349,7 @@ class Call(CallSound):
             try:
                 answer = await (self.media.answer(body) if body else self.media.offer())
             except (ParseError, MediaError) as error:
-                status = error.status if isinstance(error, ParseError) else 488
-                self.session.refuse(self.host.now(), status, str(error))
+                self.session.refuse(self.host.now(), status_of(error), str(error))
             else:
                 self.session.answer(self.host.now(), answer)
                 self.note("changed", "by the other side", "held" if self.media.held else "")
@@ -429,7 +428,7 @@ class Call(CallSound):
         self.host.spawn(renegotiate(), "repair")
 
     def _media_failed(self, error: MediaError) -> None:
-        self.end(Cause(488, str(error), NETWORK))
+        self.end(Cause(status_of(error), str(error), NETWORK))
 
     def _send_info(self, digit: str, milliseconds: int) -> None:
         body = dtmf_info.build(dtmf_info.InfoDigit(digit, milliseconds))
@@ -440,10 +439,8 @@ class Call(CallSound):
         """Do this for the call; a call for which it cannot be done is over. Raises CallFailed."""
         try:
             return await work
-        except ParseError as error:
-            cause = Cause(error.status, str(error), LOCAL)
-        except MediaError as error:
-            cause = Cause(488, str(error), LOCAL)
+        except (ParseError, MediaError) as error:
+            cause = Cause(status_of(error), str(error), LOCAL)
         self.end(cause)
         raise CallFailed(cause)
 

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeAlias
 
 from ringback.errors import LocalError, ParseError
 from ringback.media.backend import MediaError, MediaPreferences, MediaSession
@@ -29,7 +29,7 @@ from ringback.sip.session_events import (
     Reoffered,
 )
 from ringback.ua.call import Call
-from ringback.ua.failures import CallFailed
+from ringback.ua.failures import CallFailed, status_of
 from ringback.ua.host import Host
 from ringback.ua.transfer import Transfers
 
@@ -39,6 +39,8 @@ __all__ = ["MOST_WAITING", "Calls", "Dialing", "Handler"]
 MOST_WAITING: Final = 64
 
 Handler = Callable[[Call], Awaitable[None]]
+#: What is told of a session that a call may have.
+OfACall: TypeAlias = Changed | Closed | DescriptionReceived | Ended | Established | InfoReceived | Reoffered
 
 
 class Dialing:
@@ -118,9 +120,7 @@ class Calls:
             )
         except (MediaError, ParseError) as error:
             await media.close()
-            raise CallFailed(
-                Cause(error.status if isinstance(error, ParseError) else 488, str(error), LOCAL)
-            ) from error
+            raise CallFailed(Cause(status_of(error), str(error), LOCAL)) from error
         except BaseException:
             await media.close()
             raise
@@ -203,7 +203,7 @@ class Calls:
         try:
             body = await (media.answer(offer) if offer else media.offer())
         except (ParseError, MediaError) as error:
-            self._refuse(session, error.status if isinstance(error, ParseError) else 488, str(error))
+            self._refuse(session, status_of(error), str(error))
             await media.close()
             return
         if call.cause is not None:
@@ -228,7 +228,7 @@ class Calls:
             return self.transfers.referred(event, self._calls.get(event.session) if event.session else None)
         elif isinstance(event, ReferProgress):
             return self.transfers.progressed(event)
-        elif isinstance(event, (Changed, Closed, DescriptionReceived, Ended, Established, InfoReceived, Reoffered)):
+        elif isinstance(event, OfACall):
             call = self._calls.get(event.session)
             if call is None:
                 return False
@@ -237,11 +237,7 @@ class Calls:
             return False
         return True
 
-    def _tell(
-        self,
-        call: Call,
-        event: Changed | Closed | DescriptionReceived | Ended | Established | InfoReceived | Reoffered,
-    ) -> None:
+    def _tell(self, call: Call, event: OfACall) -> None:
         session = event.session
         if isinstance(event, Closed):
             del self._calls[session]

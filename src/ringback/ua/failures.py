@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ringback.errors import RemoteError
+from ringback.errors import ParseError, RemoteError
+from ringback.media.backend import MediaError
 from ringback.sip.cause import Cause
 
-__all__ = ["CallEnded", "CallFailed"]
+__all__ = ["CallEnded", "CallFailed", "status_of"]
 
 
 class CallFailed(RemoteError):
@@ -25,3 +26,8 @@ class CallFailed(RemoteError):
 
 class CallEnded(CallFailed):
     """The call was over before what was asked of it could be done."""
+
+
+def status_of(error: ParseError | MediaError) -> int:
+    """The status that refuses a call for what cannot be read or negotiated, or for media that cannot be."""
+    return error.status if isinstance(error, ParseError) else 488

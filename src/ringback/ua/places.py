@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ringback.errors import ConfigurationError
+from ringback.media.io.sockets import route_towards
 from ringback.net.udp import DatagramReceiver, UdpSocket, bind_udp
 from ringback.sip.grammar import is_ipv4, is_ipv6
 from ringback.sip.stack import listener_id
@@ -38,18 +39,13 @@ class NoRoute(Exception):
 
 def local_address(host: str) -> str:
     """The local address with which the system would send to `host`, an IP literal; nothing is sent. Raises NoRoute."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     if not is_ipv4(host) and not is_ipv6(host):
         # The system would ask DNS, and wait.
         raise NoRoute(f"{host} is no address")
     try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            # Datagrams need no answer to be "connected": it only looks up the route.
-            probe.connect((host, 9))
-            found: str = probe.getsockname()[0]
+        return route_towards(host)
     except OSError as error:
         raise NoRoute(f"no way to {host}: {error.strerror or error}") from error
-    return found
 
 
 class Listen:

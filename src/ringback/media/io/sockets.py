@@ -18,7 +18,7 @@ from typing import Final
 
 from ringback.media.backend import MediaError
 
-__all__ = ["LONGEST", "Address", "MediaSocket", "bind", "bind_pair", "local_address"]
+__all__ = ["LONGEST", "Address", "MediaSocket", "bind", "bind_pair", "local_address", "route_towards"]
 
 #: An IP literal and a port.
 Address = tuple[str, int]
@@ -171,11 +171,17 @@ def local_address(towards: str = "192.0.2.1") -> str:
 
     The loopback address where no route leads there.
     """
-    family = socket.AF_INET6 if ":" in towards else socket.AF_INET
+    try:
+        return route_towards(towards)
+    except OSError:
+        return "::1" if ":" in towards else "127.0.0.1"
+
+
+def route_towards(host: str) -> str:
+    """The local address with which the system would send to `host`, an IP literal. Raises OSError when it cannot."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((towards, 9))
-            host: str = probe.getsockname()[0]
-        except OSError:
-            return "::1" if family == socket.AF_INET6 else "127.0.0.1"
-    return host
+        # Datagrams need no answer to be "connected": it only looks up the route.
+        probe.connect((host, 9))
+        found: str = probe.getsockname()[0]
+    return found
